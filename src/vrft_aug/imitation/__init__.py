@@ -1,0 +1,1 @@
+"""Behavioural imitation: recitation of the injected knowledge (paper: R_recite, delta)."""

@@ -1,0 +1,72 @@
+"""The knowledge bank: per class a definition and visual attributes, in one reviewed YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vrft_aug.errors import UserError
+
+SHIPPED = Path(__file__).parent / "banks"
+
+
+class ClassKnowledge(BaseModel):
+    """What is known of one class."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    definition: str
+    attributes: tuple[str, ...] = ()  # one visual fact each: what, where, colour, texture, size
+
+
+class KnowledgeBank(BaseModel):
+    """A bank as it lies on disk."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    title: str
+    author: str
+    reviewed: bool
+    sources: tuple[str, ...]
+    classes: dict[str, ClassKnowledge]
+
+
+def load_bank(name: str) -> KnowledgeBank:
+    """A shipped bank by its name, or one of the user's by its YAML file.
+
+    Raises UserError where there is none, or where it is not a bank.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
+    if not path.is_file():
+        shipped = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.yaml")))
+        raise UserError(f"knowledge bank {name!r} not found at {path}; shipped banks: {shipped}")
+    try:
+        return KnowledgeBank.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValidationError, yaml.YAMLError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        message = " ".join(str(first["msg"]).split())
+        raise UserError(f"{path}: {where}: {message}; expected a knowledge bank, see docs") from None
+
+
+def injected_text(
+    bank: KnowledgeBank, labels: Sequence[str], style: Literal["none", "definitions", "attributes"]
+) -> str:
+    """The lines that enter the prompt, one a label in the task's order; "" for style none.
+
+    Raises UserError where the bank says nothing of a label.
+    """
+    if style == "none":
+        return ""
+    missing = [label for label in labels if label not in bank.classes]
+    if missing:
+        raise UserError(f"knowledge bank {bank.name!r} has no class {missing[0]!r}; it has {', '.join(bank.classes)}")
+    lines = ["What is known:"]
+    for label in labels:
+        known = bank.classes[label]
+        facts = "; ".join(known.attributes) if style == "attributes" and known.attributes else ""
+        lines.append(f"- {label}: {known.definition}" + (f" Look for: {facts}." if facts else ""))
+    return "\n".join(lines)

@@ -1,0 +1,114 @@
+"""The nouns everything is said in: Case, Task, Prompt, Rollout, Answer, Score.
+
+Frozen, typed and free of torch. `Report`, the ninth noun, lives in `evaluation.report_data`, beside the
+code that fills it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+TaskKind = Literal["classify", "grade", "localise", "answer"]
+FailureReason = Literal["missing", "malformed", "truncated", "ambiguous", "unknown label"]
+Message = dict[str, Any]  # a chat message as transformers' processors take it: {"role", "content"}
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box with its top left corner inside and its bottom right corner outside: x1 <= x < x2.
+
+    The pixels are those of whatever carries it: of the original image in a `Case`, also in an `Answer`
+    (the parser has already converted from the space that the model speaks).
+    """
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    label: str | None = None
+
+    @property
+    def area(self) -> float:
+        """Area in square pixels; 0 for an inverted box."""
+        return max(0.0, self.x2 - self.x1) * max(0.0, self.y2 - self.y1)
+
+
+class ImageRef(Protocol):
+    """A picture that is opened when it is needed; implementations are picklable and cheap to copy."""
+
+    def open(self) -> Image:
+        """The picture as RGB, turned upright, at its original size."""
+        ...
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is true of a case. Several may be known (a grade and boxes); a task asks for one of them."""
+
+    label: str | None = None  # one of the task's labels (classify, grade)
+    boxes: tuple[Box, ...] | None = None  # original pixels; () = known to have none, None = not annotated
+    text: str | None = None  # a free-text answer
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question about one patient: its pictures and what is true of them."""
+
+    id: str  # stable and readable: "retinamnist/test/17"
+    images: tuple[ImageRef, ...]
+    target: Target
+    patient: str | None = None
+    question: str | None = None  # overrides the task's wording where the data brings its own questions
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked of every case."""
+
+    name: str
+    kind: TaskKind
+    question: str
+    labels: tuple[str, ...] = ()  # the closed set, in clinical order; what boxes may be called if localise
+    modality: str = "medical image"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What the model is given for one case."""
+
+    messages: tuple[Message, ...]
+    images: tuple[ImageRef, ...]
+    knowledge: str = ""  # exactly the injected text in these messages, for the recitation reward
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What the model wrote."""
+
+    completion: str
+    tokens: int | None = None
+    finished: bool = True  # False: cut at the token limit
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The parsed value, or the reason there is none (exactly one of the two is None)."""
+
+    value: str | tuple[Box, ...] | None  # a label, a free text, or boxes in original pixels
+    reason: FailureReason | None
+    reasoning: str  # the text between <think> and </think>, "" where there is none
+
+
+@dataclass(frozen=True)
+class Score:
+    """The weighted sum of all reward terms that apply, each term before weighting, and what was judged."""
+
+    total: float
+    terms: Mapping[str, float | None]  # None: does not apply to this case
+    answer: Answer
+    weights: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,50 @@
+"""From a case to the chat that the model is given. The only place that words a prompt."""
+
+from __future__ import annotations
+
+from vrft_aug.knowledge.bank import KnowledgeBank, injected_text
+from vrft_aug.nouns import Case, Message, Prompt, Task
+from vrft_aug.perception.spaces import BoxSpace
+from vrft_aug.recipe import Injection
+
+SYSTEM = (
+    "You read medical images. Write your reasoning between <think> and </think>, "
+    "then only the answer between <answer> and </answer>."
+)
+ANSWER_INSTRUCTION = {
+    "classify": "Answer with one of: {labels}.",
+    "grade": "Answer with one of, from least to most severe: {labels}.",
+    "localise": (
+        'Answer with a JSON list like [{{"bbox_2d":[x1,y1,x2,y2],"label":"NAME"}}], corners {space}; '
+        "[] if there is none. Names: {labels}."
+    ),
+    "answer": "Answer in a few words.",
+}
+
+
+def build_prompt(
+    task: Task,
+    case: Case,
+    space: BoxSpace,
+    injection: Injection = Injection(),  # noqa: B008 (frozen)
+    bank: KnowledgeBank | None = None,
+) -> Prompt:
+    """The chat for one case: system message, then the images, the question, the knowledge, how to answer.
+
+    `space` is what the model family calls a coordinate; it words the localisation instruction.
+    """
+    knowledge = injected_text(bank, task.labels, injection.style) if bank is not None else ""
+    instruction = ANSWER_INSTRUCTION[task.kind].format(labels=", ".join(task.labels), space=space.wording)
+    system, lines = SYSTEM, [case.question or task.question]
+    if knowledge and injection.place == "system":
+        system = f"{SYSTEM}\n{knowledge}"
+    elif knowledge:
+        lines.append(knowledge)
+    lines.append(instruction)
+    content: list[Message] = [{"type": "image"} for _ in case.images]
+    content.append({"type": "text", "text": "\n".join(lines)})
+    messages: tuple[Message, ...] = (
+        {"role": "system", "content": [{"type": "text", "text": system}]},
+        {"role": "user", "content": content},
+    )
+    return Prompt(messages=messages, images=case.images, knowledge=knowledge)

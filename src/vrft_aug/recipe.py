@@ -1,0 +1,250 @@
+"""The recipe: one YAML file that describes a run, checked before anything is loaded.
+
+Unknown keys are refused with the nearest match. Settings of TRL, PEFT and transformers pass through under
+their own names (`stages[].trainer`, `model.lora`, `model.load`); what the product owns is refused there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from vrft_aug.errors import UserError
+
+DATA_ROOT_VARIABLE = "VRFT_DATA"
+# TRL settings that would contradict the recipe: where to set them instead.
+OWNED_BY_RECIPE = {
+    "output_dir": "the run folder (--output)",
+    "reward_weights": "stages[].rewards",
+    "reward_funcs": "stages[].rewards",
+    "max_steps": "stages[].steps",
+    "seed": "seed",
+    "data_seed": "seed",
+    "remove_unused_columns": "nothing (fixed)",
+    "num_generations": "stages[].generations",
+    "max_completion_length": "stages[].max_new_tokens",
+    "per_device_train_batch_size": "stages[].prompts_per_step and generations",
+    "resume_from_checkpoint": "vrft train --resume",
+}
+
+
+class Strict(BaseModel):
+    """A part of the recipe: unknown keys are errors, values are not changed after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class MedMnistData(Strict):
+    """A MedMNIST .npz file, `<root>/<dataset>.npz` or `<dataset>_<size>.npz` where size is not 28."""
+
+    reader: Literal["medmnist"]
+    dataset: str
+    size: Literal[28, 64, 128, 224] = 28
+    fetch: bool = False  # download through the `medmnist` package where the file is absent
+
+
+class CsvData(Strict):
+    """A folder of images with a CSV file; all paths below the data root."""
+
+    reader: Literal["csv"]
+    table: str
+    images: str = "."
+    image_column: str = "image"
+    label_column: str | None = "label"
+    split_column: str | None = "split"
+    patient_column: str | None = None
+    question_column: str | None = None
+    text_column: str | None = None
+    label_names: dict[str, str] = {}  # value in the table -> label of the task
+    boxes: str | None = None  # a COCO file whose boxes join the rows by image file name
+    box_names: dict[str, str] = {}  # COCO category -> label of the task; categories left out are dropped
+
+
+class CocoData(Strict):
+    """A COCO detection file: boxes as [x, y, width, height] in pixels of its images."""
+
+    reader: Literal["coco"]
+    annotations: str
+    images: str = "."
+    box_names: dict[str, str] = {}
+    splits: str | None = None  # a CSV with columns image and split; without it every image is "train"
+
+
+class ProceduralData(Strict):
+    """Images made on the fly by `vrft_aug.tiny`; every split has a seed range of its own."""
+
+    reader: Literal["procedural"]
+    modality: Literal["fundus", "chest"] = "fundus"
+    train: int = Field(256, ge=1)
+    validation: int = Field(128, ge=1)
+    test: int = Field(400, ge=1)
+
+
+class CustomData(Strict):
+    """`function(root: Path, split: str, task: Task, **options) -> Iterable[Case]`, as package.module:name."""
+
+    reader: str = Field(pattern=r"^[\w.]+:\w+$")
+    options: dict[str, Any] = {}
+
+
+def _reader_tag(value: Any) -> str:
+    name = str(value.get("reader", "") if isinstance(value, dict) else value.reader)
+    return "custom" if ":" in name else name
+
+
+DataConfig = MedMnistData | CsvData | CocoData | ProceduralData | CustomData
+
+
+class TaskConfig(Strict):
+    """What is asked, of which data."""
+
+    kind: Literal["classify", "grade", "localise", "answer"]
+    question: str
+    labels: tuple[str, ...] = ()
+    modality: str = "medical image"
+    data: DataConfig
+    knowledge: str | None = None  # a bank: a shipped name or a YAML file
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _pick_reader(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        kinds: dict[str, type[Strict]] = {
+            "medmnist": MedMnistData, "csv": CsvData, "coco": CocoData, "procedural": ProceduralData,
+            "custom": CustomData,
+        }  # fmt: skip
+        tag = _reader_tag(value)
+        if tag not in kinds:
+            raise ValueError(f"reader {tag!r} is unknown; expected one of {', '.join(kinds)} or module:function")
+        return kinds[tag].model_validate(value)
+
+    @model_validator(mode="after")
+    def _labels_fit_kind(self) -> TaskConfig:
+        if self.kind in ("classify", "grade") and len(self.labels) < 2:
+            raise ValueError(f"a {self.kind} task needs at least two labels, got {list(self.labels)}")
+        folded = [label.casefold().strip() for label in self.labels]
+        if len(set(folded)) < len(folded):
+            raise ValueError(f"labels must differ, got {list(self.labels)}")
+        return self
+
+
+class Injection(Strict):
+    """How the knowledge of a task enters the prompt."""
+
+    style: Literal["none", "definitions", "attributes"] = "none"
+    place: Literal["system", "user"] = "user"
+
+
+class ModelConfig(Strict):
+    """The policy to start from: `tiny` (embedded), a folder, or any transformers VLM by its hub name."""
+
+    name: str = "tiny"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    lora: dict[str, Any] | None = None  # peft.LoraConfig settings; None is full fine-tuning
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    trust_remote_code: bool = False
+    load: dict[str, Any] = {}  # further arguments of from_pretrained
+
+
+class RewardConfig(Strict):
+    """The weight of a reward term and its settings, which pass to the term's function."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    weight: float = 1.0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the term, by the names of its function's arguments."""
+        return dict(self.model_extra or {})
+
+
+class StageConfig(Strict):
+    """One stage of training: SFT on the targets or GRPO on the rewards, for one task."""
+
+    name: str = Field(pattern=r"^[\w-]+$")
+    method: Literal["sft", "grpo"]
+    task: str
+    steps: int = Field(ge=1)
+    prompts_per_step: int = Field(8, ge=1)
+    injection: Injection = Injection()
+    rewards: dict[str, RewardConfig] = {}
+    generations: int = Field(8, ge=2)
+    max_new_tokens: int = Field(256, ge=1)
+    save_steps: int = Field(50, ge=1)
+    trainer: dict[str, Any] = {}  # trl.GRPOConfig or trl.SFTConfig settings under their own names
+
+    @field_validator("rewards", mode="before")
+    @classmethod
+    def _bare_weights(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {k: {"weight": v} if isinstance(v, int | float) else v for k, v in value.items()}
+
+    @field_validator("trainer")
+    @classmethod
+    def _leave_ours_alone(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for key in value:
+            if key in OWNED_BY_RECIPE:
+                raise ValueError(f"{key} is set by {OWNED_BY_RECIPE[key]}, not under trainer")
+        return value
+
+    @model_validator(mode="after")
+    def _grpo_needs_rewards(self) -> StageConfig:
+        if self.method == "grpo" and not self.rewards:
+            raise ValueError(f"stage {self.name!r} uses grpo and names no rewards")
+        return self
+
+
+class EvaluationConfig(Strict):
+    """What `vrft evaluate` (and the end of `vrft train`) measures."""
+
+    task: str
+    split: Literal["train", "validation", "test"] = "test"
+    injection: Injection = Injection()
+    limit: int | None = Field(None, ge=1)  # at most so many cases, drawn once by seed
+    samples: int = Field(0, ge=0)  # sampled completions per case for votes; 0: greedy alone
+    temperature: float = Field(1.0, gt=0)
+    max_new_tokens: int = Field(256, ge=1)
+    batch_size: int = Field(32, ge=1)
+    bootstrap: int = Field(1000, ge=100)
+
+
+class Recipe(Strict):
+    """A whole run."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    seed: int = 0
+    data_root: str | None = None
+    model: ModelConfig = ModelConfig()
+    tasks: Annotated[dict[str, TaskConfig], Field(min_length=1)]
+    stages: tuple[StageConfig, ...] = ()
+    evaluation: EvaluationConfig
+
+    @model_validator(mode="after")
+    def _tasks_exist(self) -> Recipe:
+        users = [(f"stage {s.name!r}", s.task, s.injection) for s in self.stages]
+        users.append(("evaluation", self.evaluation.task, self.evaluation.injection))
+        for who, task, injection in users:
+            if task not in self.tasks:
+                raise ValueError(f"{who} names task {task!r}; the recipe has {', '.join(self.tasks)}")
+            if injection.style != "none" and self.tasks[task].knowledge is None:
+                raise ValueError(f"{who} injects knowledge, but task {task!r} names no knowledge bank")
+        names = [s.name for s in self.stages]
+        if len(set(names)) < len(names):
+            raise ValueError(f"stage names must differ, got {names}")
+        return self
+
+    def root(self) -> Path:
+        """The folder under which real data lies: the recipe's own setting, else VRFT_DATA, else data/."""
+        return Path(self.data_root or os.environ.get(DATA_ROOT_VARIABLE) or "data").expanduser()
+
+# loading: see `load_recipe`

@@ -1,0 +1,1 @@
+"""Medically informed reward shaping: format, label, fuzzy grades (paper: R_MFRS)."""

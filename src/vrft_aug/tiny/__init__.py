@@ -1,0 +1,1 @@
+"""The embedded tiny model and the procedural images it was made from."""

@@ -1,0 +1,1 @@
+"""Stages of training: SFT and GRPO through TRL."""
