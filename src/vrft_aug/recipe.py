@@ -2,20 +2,16 @@
 
 Unknown keys are refused with the nearest match. Settings of TRL, PEFT and transformers pass through under
 their own names (`stages[].trainer`, `model.lora`, `model.load`); what the product owns is refused there.
+`vrft_aug.recipe_file` reads and writes the files.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from vrft_aug.errors import UserError
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 DATA_ROOT_VARIABLE = "VRFT_DATA"
 # TRL settings that would contradict the recipe: where to set them instead.
@@ -52,12 +48,13 @@ class MedMnistData(Strict):
 class CsvData(Strict):
     """A folder of images with a CSV file; all paths below the data root."""
 
+    model_config = ConfigDict(coerce_numbers_to_str=True)  # label_names may be written 0: none
     reader: Literal["csv"]
     table: str
     images: str = "."
     image_column: str = "image"
     label_column: str | None = "label"
-    split_column: str | None = "split"
+    split_column: str | None = "split"  # null: every image is dealt by a hash, see data/splits.py
     patient_column: str | None = None
     question_column: str | None = None
     text_column: str | None = None
@@ -73,7 +70,7 @@ class CocoData(Strict):
     annotations: str
     images: str = "."
     box_names: dict[str, str] = {}
-    splits: str | None = None  # a CSV with columns image and split; without it every image is "train"
+    splits: str | None = None  # a CSV with columns image and split; without it dealt by a hash
 
 
 class ProceduralData(Strict):
@@ -93,17 +90,28 @@ class CustomData(Strict):
     options: dict[str, Any] = {}
 
 
-def _reader_tag(value: Any) -> str:
-    name = str(value.get("reader", "") if isinstance(value, dict) else value.reader)
-    return "custom" if ":" in name else name
-
-
 DataConfig = MedMnistData | CsvData | CocoData | ProceduralData | CustomData
+READERS: dict[str, type[Strict]] = {
+    "medmnist": MedMnistData,
+    "csv": CsvData,
+    "coco": CocoData,
+    "procedural": ProceduralData,
+}
+
+
+def reader_config(reader: str) -> type[Strict]:
+    """The settings that a reader takes, by the reader's name; ValueError where there is no such reader."""
+    if ":" in reader:
+        return CustomData
+    if reader not in READERS:
+        raise ValueError(f"reader {reader!r} is unknown; expected {', '.join(READERS)} or module:name")
+    return READERS[reader]
 
 
 class TaskConfig(Strict):
     """What is asked, of which data."""
 
+    model_config = ConfigDict(coerce_numbers_to_str=True)  # labels may be written [0, 1]
     kind: Literal["classify", "grade", "localise", "answer"]
     question: str
     labels: tuple[str, ...] = ()
@@ -116,14 +124,7 @@ class TaskConfig(Strict):
     def _pick_reader(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        kinds: dict[str, type[Strict]] = {
-            "medmnist": MedMnistData, "csv": CsvData, "coco": CocoData, "procedural": ProceduralData,
-            "custom": CustomData,
-        }  # fmt: skip
-        tag = _reader_tag(value)
-        if tag not in kinds:
-            raise ValueError(f"reader {tag!r} is unknown; expected one of {', '.join(kinds)} or module:function")
-        return kinds[tag].model_validate(value)
+        return reader_config(str(value.get("reader"))).model_validate(value)
 
     @model_validator(mode="after")
     def _labels_fit_kind(self) -> TaskConfig:
@@ -246,5 +247,3 @@ class Recipe(Strict):
     def root(self) -> Path:
         """The folder under which real data lies: the recipe's own setting, else VRFT_DATA, else data/."""
         return Path(self.data_root or os.environ.get(DATA_ROOT_VARIABLE) or "data").expanduser()
-
-# loading: see `load_recipe`
