@@ -21,7 +21,9 @@ def iou_matrix(a: Sequence[Box], b: Sequence[Box]) -> NDArray[np.float64]:
     bottom_right = np.minimum(first[:, None, 2:], second[None, :, 2:])
     shared = np.clip(bottom_right - top_left, 0, None).prod(axis=-1)
     areas = np.array([box.area for box in a])[:, None] + np.array([box.area for box in b])[None, :] - shared
-    iou = np.divide(shared, areas, out=np.zeros_like(shared), where=(shared > 0) & (areas > 0))
+    iou: NDArray[np.float64] = np.divide(
+        shared, areas, out=np.zeros_like(shared), where=(shared > 0) & (areas > 0)
+    )
     for i, one in enumerate(a):
         for j, other in enumerate(b):
             if one.label is not None and other.label is not None and one.label != other.label:

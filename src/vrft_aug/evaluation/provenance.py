@@ -1,0 +1,99 @@
+"""What a report rests on: short hashes of recipe, data and model, and the versions of the packages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+from vrft_aug.nouns import Case
+from vrft_aug.recipe import Recipe
+
+PACKAGES = (
+    "vrft-aug",
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "numpy",
+    "scikit-learn",
+    "pillow",
+    "sacrebleu",
+)
+LENGTH = 12  # hexadecimal digits kept of a SHA-256
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a report comes from; hashes are the first 12 hexadecimal digits of a SHA-256."""
+
+    recipe: str = ""
+    data: str = ""
+    model: str = ""
+    model_name: str = ""
+    seconds: float = 0.0
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def hash_recipe(recipe: Recipe) -> str:
+    """Of the resolved recipe."""
+    return _short([json.dumps(recipe.model_dump(mode="json"), sort_keys=True).encode()])
+
+
+def hash_cases(cases: Sequence[Case]) -> str:
+    """Of ids, patients, questions, targets and pictures, in order.
+
+    Of pictures that lie in a file (`path`) the file's bytes count, of others the decoded RGB pixels.
+    """
+    return _short(_case_bytes(cases))
+
+
+def hash_folder(folder: Path) -> str:
+    """Of the names and contents of all files below a folder."""
+    return _short(_folder_bytes(folder))
+
+
+def package_versions() -> dict[str, str]:
+    """Python's version and those of the packages that results depend on, where installed."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _case_bytes(cases: Sequence[Case]) -> Iterable[bytes]:
+    files: dict[Path, bytes] = {}
+    for case in cases:
+        facts = [case.id, case.patient, case.question, asdict(case.target)]
+        yield json.dumps(facts, sort_keys=True).encode()
+        for image in case.images:
+            path = getattr(image, "path", None)
+            if path is None:
+                yield image.open().tobytes()
+                continue
+            if path not in files:
+                with Path(path).open("rb") as file:
+                    files[path] = hashlib.file_digest(file, "sha256").digest()
+            yield files[path]
+
+
+def _folder_bytes(folder: Path) -> Iterable[bytes]:
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        yield path.relative_to(folder).as_posix().encode()
+        with path.open("rb") as file:
+            yield hashlib.file_digest(file, "sha256").digest()
+
+
+def _short(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()[:LENGTH]

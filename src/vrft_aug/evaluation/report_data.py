@@ -1,0 +1,120 @@
+"""The report: metrics with intervals, a row a case, and what all of it rests on; to and from JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from vrft_aug.errors import UserError
+from vrft_aug.evaluation.bootstrap import Metric, measure
+from vrft_aug.evaluation.metrics import confusion
+from vrft_aug.evaluation.provenance import Provenance
+from vrft_aug.evaluation.rows import Row, make_rows
+from vrft_aug.evaluation.statistics import class_numbers, groups, statistics
+from vrft_aug.files import write_text
+from vrft_aug.nouns import Answer, Case, Rollout, Task, TaskKind
+
+FILE_NAME = "evaluation.json"  # in a run folder
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a model did on a split of a task."""
+
+    task: str
+    kind: TaskKind
+    labels: tuple[str, ...]
+    split: str
+    metrics: Mapping[str, Metric]  # by the names of `statistics.MEANINGS`
+    per_class: Mapping[str, Mapping[str, Metric]]  # label -> name -> metric
+    failures: Mapping[str, Metric]  # reason -> share of the cases
+    confusion: tuple[tuple[int, ...], ...] | None  # truth by row, answer by column, "no answer" last
+    rows: tuple[Row, ...]
+    left_out: int  # cases whose target does not hold what the task asks for
+    seed: int  # of the bootstrap and the sampling
+    bootstrap: int  # replicates
+    provenance: Provenance
+
+
+def build_report(
+    task: Task,
+    cases: Sequence[Case],
+    answers: Sequence[Answer],
+    rollouts: Sequence[Rollout],
+    sampled: Sequence[Sequence[Answer]] | None,
+    *,
+    seed: int,
+    bootstrap: int,
+    split: str,
+    provenance: Provenance,
+) -> Report:
+    """Judge greedy answers (one a case, with the rollouts they were parsed from) and sampled ones, if any.
+
+    Raises UserError where no case has what the task asks for.
+    """
+    rows = make_rows(task, cases, answers, rollouts, sampled)
+    if not rows:
+        raise UserError(
+            f"task {task.name!r}: none of the {len(cases)} cases of split {split!r} has a target of kind "
+            f"{task.kind!r}; check the split and the columns or annotations that the recipe names"
+        )
+    measured = measure(
+        statistics(task.kind, task.labels, rows), groups(rows), replicates=bootstrap, seed=seed
+    )
+    per_class: dict[str, dict[str, Metric]] = {}
+    for (name, label), metric in measured.items():
+        if label and name != "failed":
+            per_class.setdefault(label, {})[name] = metric
+    return Report(
+        task=task.name,
+        kind=task.kind,
+        labels=task.labels,
+        split=split,
+        metrics={name: metric for (name, label), metric in measured.items() if not label},
+        per_class=per_class,
+        failures={reason: metric for (name, reason), metric in measured.items() if name == "failed"},
+        confusion=_confusion(task, rows),
+        rows=tuple(rows),
+        left_out=len(cases) - len(rows),
+        seed=seed,
+        bootstrap=bootstrap,
+        provenance=provenance,
+    )
+
+
+def save_report(report: Report, path: Path) -> None:
+    """Write as JSON, whole or not at all."""
+    write_text(path, _json().dump_json(report, indent=1).decode() + "\n")
+
+
+def load_report(path: Path) -> Report:
+    """Read what `save_report` wrote; raises UserError where there is no such file or it is something else."""
+    try:
+        return _json().validate_json(path.read_bytes())
+    except OSError:
+        raise UserError(
+            f"{path} does not exist; expected a run folder that `vrft evaluate` has written to"
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UserError(
+            f"{path}: {where}: {first['msg']}; expected a report of this version, run `vrft evaluate` again"
+        ) from None
+
+
+@cache
+def _json() -> TypeAdapter[Report]:
+    return TypeAdapter(Report)
+
+
+def _confusion(task: Task, rows: Sequence[Row]) -> tuple[tuple[int, ...], ...] | None:
+    if task.kind not in ("classify", "grade"):
+        return None
+    truth = class_numbers(task.labels, [row.truth for row in rows])
+    answer = class_numbers(task.labels, [row.answer for row in rows])
+    return tuple(tuple(int(n) for n in line) for line in confusion(truth, answer, len(task.labels)))

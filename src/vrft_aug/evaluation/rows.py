@@ -1,0 +1,79 @@
+"""One row a case: the truth, what the model answered, and all that the metrics need of both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vrft_aug.evaluation.boxes_metrics import agreement, ranks
+from vrft_aug.evaluation.metrics import words
+from vrft_aug.nouns import Answer, Box, Case, FailureReason, Rollout, Task, TaskKind
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of one case. Boxes are in pixels of the original (first) image."""
+
+    case: str
+    patient: str | None
+    truth: str | None  # the label or text asked for; None where the task asks for boxes
+    answer: str | None  # the greedy answer; None where there is none, or it is boxes
+    reason: FailureReason | None  # why there is no answer
+    reasoning: str
+    completion: str
+    tokens: int | None
+    true_boxes: tuple[Box, ...] | None = None  # wherever they are known, whatever the task asks
+    boxes: tuple[Box, ...] | None = None  # the answer to a localise task
+    confidence: tuple[float, ...] = ()  # of each of `boxes`
+    votes: Mapping[str, int] = field(default_factory=dict)  # sampled answers (free text normalised), counted
+    samples: int = 0  # sampled completions; those without an answer have no vote
+
+
+def make_rows(
+    task: Task,
+    cases: Sequence[Case],
+    answers: Sequence[Answer],
+    rollouts: Sequence[Rollout],
+    sampled: Sequence[Sequence[Answer]] | None,
+) -> list[Row]:
+    """A row for every case whose target holds what the task asks for, in the order of the cases."""
+    samples = sampled if sampled is not None else [()] * len(cases)
+    everything = zip(cases, answers, rollouts, samples, strict=True)
+    return [_row(task.kind, *one) for one in everything if _truth(task.kind, one[0]) is not None]
+
+
+def vote_key(kind: TaskKind, value: str) -> str:
+    """Answers with the same key are the same vote: labels as they are, free text by its words."""
+    return " ".join(words(value)) if kind == "answer" else value
+
+
+def _truth(kind: TaskKind, case: Case) -> str | tuple[Box, ...] | None:
+    if kind == "localise":
+        return case.target.boxes
+    return case.target.text if kind == "answer" else case.target.label
+
+
+def _row(kind: TaskKind, case: Case, answer: Answer, rollout: Rollout, samples: Sequence[Answer]) -> Row:
+    truth, value = _truth(kind, case), answer.value
+    boxes = value if isinstance(value, tuple) else None
+    confidence: tuple[float, ...] = ()
+    if boxes is not None:
+        others = [s.value if isinstance(s.value, tuple) else None for s in samples]
+        confidence = agreement(boxes, others) if others else ranks(boxes)
+    votes = Counter(vote_key(kind, s.value) for s in samples if isinstance(s.value, str))
+    return Row(
+        case=case.id,
+        patient=case.patient,
+        truth=truth if isinstance(truth, str) else None,
+        answer=value if isinstance(value, str) else None,
+        reason=answer.reason,
+        reasoning=answer.reasoning,
+        completion=rollout.completion,
+        tokens=rollout.tokens,
+        true_boxes=case.target.boxes,
+        boxes=boxes,
+        confidence=confidence,
+        votes=dict(votes),
+        samples=len(samples),
+    )
