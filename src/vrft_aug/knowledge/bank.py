@@ -63,7 +63,9 @@ def injected_text(
         return ""
     missing = [label for label in labels if label not in bank.classes]
     if missing:
-        raise UserError(f"knowledge bank {bank.name!r} has no class {missing[0]!r}; it has {', '.join(bank.classes)}")
+        raise UserError(
+            f"knowledge bank {bank.name!r} has no class {missing[0]!r}; it has {', '.join(bank.classes)}"
+        )
     lines = ["What is known:"]
     for label in labels:
         known = bank.classes[label]
