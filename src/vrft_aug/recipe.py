@@ -59,7 +59,7 @@ class CsvData(Strict):
     question_column: str | None = None
     text_column: str | None = None
     label_names: dict[str, str] = {}  # value in the table -> label of the task
-    boxes: str | None = None  # a COCO file whose boxes join the rows by image file name
+    boxes: str | None = None  # for localise: a COCO file whose boxes join the rows by image file name
     box_names: dict[str, str] = {}  # COCO category -> label of the task; categories left out are dropped
 
 

@@ -1,0 +1,116 @@
+"""The reader of a CSV file that describes a folder of images, one row a case."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+from vrft_aug.data.boxes import BoxedImage, read_boxes
+from vrft_aug.data.coco import check_size
+from vrft_aug.data.images import FileImage, header_size
+from vrft_aug.data.rows import Row, case_names, data_name, image_path, read_rows
+from vrft_aug.data.splits import deal, split_name
+from vrft_aug.errors import UserError, nearest, shown
+from vrft_aug.nouns import Case, Target, Task
+from vrft_aug.recipe import CsvData
+
+
+def read_table(config: CsvData, task: Task, root: Path, split: str) -> list[Case]:
+    """The cases of one split, in the order of the table; ids such as idrid/test/IDRiD_001.
+
+    Where the table has no validation rows they are carved out of train by patient (by image where patients
+    are unknown), see `splits.deal`. A localise task takes its boxes from a COCO file and leaves out images
+    that the file does not list. Raises UserError where anything is absent or does not fit.
+    """
+    rows = read_rows(root / config.table, root, _columns(config, task))
+    images = [row.cells[config.image_column] for row in rows]
+    names = case_names(images)
+    patients = [row.cells[config.patient_column] if config.patient_column else "" for row in rows]
+    owners = [patient or name for patient, name in zip(patients, names, strict=True)]
+    given = None
+    if config.split_column is not None:
+        given = [split_name(row.cells[config.split_column], row.where) for row in rows]
+    boxed = _boxes(config, task, root)
+    asked: Counter[str] = Counter()
+    cases = []
+    for row, name, patient, part in zip(rows, names, patients, deal(owners, given), strict=True):
+        asked[name] += 1  # with questions in the table an image may stand in several rows
+        if part != split:
+            continue
+        id = f"{data_name(config.table)}/{split}/{name}" + (
+            f"/q{asked[name]}" if config.question_column else ""
+        )
+        image = row.cells[config.image_column]
+        file = image_path(root / config.images, image)
+        boxes = boxed.get(image) or boxed.get(file.name)
+        if boxes is not None:
+            check_size(boxes, file, root / str(config.boxes), id)
+        elif task.kind == "localise":
+            continue
+        else:
+            header_size(file, id)  # so that what is no picture is found now
+        cases.append(
+            Case(
+                id=id,
+                images=(FileImage(file, id),),
+                target=_target(row, config, task, boxes),
+                patient=patient or None,
+                question=(row.cells[config.question_column] or None) if config.question_column else None,
+            )
+        )
+    return cases
+
+
+def _columns(config: CsvData, task: Task) -> dict[str, str | None]:
+    """The columns that must be there, by the setting that names them."""
+    if task.kind in ("classify", "grade") and config.label_column is None:
+        raise UserError(f"task {task.name!r} is of kind {task.kind} and needs data.label_column")
+    if task.kind == "answer" and config.text_column is None:
+        raise UserError(f"task {task.name!r} is of kind answer and needs data.text_column")
+    if task.kind == "localise" and config.boxes is None:
+        raise UserError(f"task {task.name!r} is of kind localise and needs data.boxes, a COCO file")
+    return {
+        "image_column": config.image_column,
+        "label_column": config.label_column if task.kind in ("classify", "grade") else None,
+        "split_column": config.split_column,
+        "patient_column": config.patient_column,
+        "question_column": config.question_column,
+        "text_column": config.text_column,
+    }
+
+
+def _boxes(config: CsvData, task: Task, root: Path) -> dict[str, BoxedImage]:
+    """By file name as the COCO file has it, and by the bare name where only one image has that."""
+    if task.kind != "localise" or config.boxes is None:
+        return {}
+    images = read_boxes(root / config.boxes, root, task, config.box_names)
+    bare = Counter(PurePosixPath(image.file_name).name for image in images)
+    named = {PurePosixPath(image.file_name).name: image for image in images}
+    found = {name: image for name, image in named.items() if bare[name] == 1}
+    return found | {image.file_name: image for image in images}
+
+
+def _target(row: Row, config: CsvData, task: Task, boxes: BoxedImage | None) -> Target:
+    text = row.cells[config.text_column] if config.text_column else None
+    if task.kind == "answer" and not text:
+        raise UserError(f"{row.where}: column {config.text_column!r} is empty; expected the answer")
+    return Target(
+        label=_label(row, config, task) if task.kind in ("classify", "grade") else None,
+        boxes=boxes.boxes if boxes is not None else None,
+        text=text or None,
+    )
+
+
+def _label(row: Row, config: CsvData, task: Task) -> str:
+    value = row.cells[str(config.label_column)]
+    label = config.label_names.get(value) if config.label_names else value
+    if label is None:
+        known = ", ".join(config.label_names)
+        raise UserError(f"{row.where}: label {shown(value)} is not in data.label_names, which has {known}")
+    for own in task.labels:
+        if own.casefold() == label.casefold():
+            return own
+    raise UserError(
+        f"{row.where}: label {shown(label)} is not one of task {task.name!r}{nearest(label, task.labels)}; "
+        f"it has {', '.join(task.labels)}"
+    )
