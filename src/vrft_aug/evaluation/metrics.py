@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrft_aug.evaluation.bootstrap import Floats, Statistic, divide, mean_of_defined, ratio
+from vrft_aug.labels import normalise
 
 Classes = NDArray[np.intp]
 
@@ -103,8 +104,8 @@ def majority(votes: Mapping[str, int], order: Sequence[str]) -> str | None:
 
 
 def words(text: str) -> list[str]:
-    """The words of a free text, without case and punctuation: what exact match and token F1 compare."""
-    return re.findall(r"\w+", text.casefold())
+    """The words of a free text, normalised as for an exact match and without punctuation between them."""
+    return re.findall(r"\w+", normalise(text))
 
 
 def token_f1(predicted: str, truth: str) -> float:

@@ -96,9 +96,7 @@ def load_report(path: Path) -> Report:
     try:
         return _json().validate_json(path.read_bytes())
     except OSError:
-        raise UserError(
-            f"{path} does not exist; expected a run folder that `vrft evaluate` has written to"
-        ) from None
+        raise UserError(f"{path} cannot be read; expected the report that `vrft evaluate` writes") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vrft_aug.evaluation.boxes_metrics import agreement, ranks
-from vrft_aug.evaluation.metrics import words
+from vrft_aug.labels import normalise
 from vrft_aug.nouns import Answer, Box, Case, FailureReason, Rollout, Task, TaskKind
+from vrft_aug.shaping.format import strict_format
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Row:
     reasoning: str
     completion: str
     tokens: int | None
+    formatted: bool  # exactly <think>..</think><answer>..</answer>, as the format reward asks
     true_boxes: tuple[Box, ...] | None = None  # wherever they are known, whatever the task asks
     boxes: tuple[Box, ...] | None = None  # the answer to a localise task
     confidence: tuple[float, ...] = ()  # of each of `boxes`
@@ -44,8 +46,8 @@ def make_rows(
 
 
 def vote_key(kind: TaskKind, value: str) -> str:
-    """Answers with the same key are the same vote: labels as they are, free text by its words."""
-    return " ".join(words(value)) if kind == "answer" else value
+    """Answers with the same key are the same vote: labels as they are, free text normalised."""
+    return normalise(value) if kind == "answer" else value
 
 
 def _truth(kind: TaskKind, case: Case) -> str | tuple[Box, ...] | None:
@@ -71,6 +73,7 @@ def _row(kind: TaskKind, case: Case, answer: Answer, rollout: Rollout, samples: 
         reasoning=answer.reasoning,
         completion=rollout.completion,
         tokens=rollout.tokens,
+        formatted=strict_format(rollout) == 1,
         true_boxes=case.target.boxes,
         boxes=boxes,
         confidence=confidence,

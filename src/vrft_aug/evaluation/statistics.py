@@ -19,7 +19,6 @@ from vrft_aug.nouns import FailureReason, TaskKind
 
 Key = tuple[str, str]  # the metric's name; the label or failure reason that it is about, "" for all
 REASONS: tuple[FailureReason, ...] = get_args(FailureReason)
-UNFORMATTED = ("missing", "malformed", "truncated")
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ MEANINGS = {
     "sample_accuracy": Meaning("Sample accuracy", "share of single samples that are right"),
     "any_right": Meaning("Any right", "cases with at least one right sample"),
     "answered": Meaning("Answered", "completions with a readable answer"),
-    "format": Meaning("Format kept", "reasoning, then an answer block, as asked"),
+    "format": Meaning("Format kept", "exactly a think block, then an answer block"),
     "tokens": Meaning("Tokens", "mean length of a completion", 0),
     "sensitivity": Meaning("Sensitivity", "cases of the class called so"),
     "specificity": Meaning("Specificity", "cases of other classes called otherwise"),
@@ -121,17 +120,18 @@ def _of_boxes(labels: Sequence[str], rows: Sequence[Row]) -> dict[Key, Statistic
     true = [row.true_boxes or () for row in rows]
     boxes = [row.boxes for row in rows]
     confidence = [row.confidence for row in rows]
-    by_label = {name: boxes_metrics.average_precision(boxes, confidence, true, name) for name in labels}
-    any_label = boxes_metrics.average_precision(boxes, confidence, true)
+    names = labels if len(labels) > 1 else [None]  # a single kind of box need not be named
+    by_label = {name: boxes_metrics.average_precision(boxes, confidence, true, name) for name in names}
     found = {
         ("mean_iou", ""): boxes_metrics.mean_iou(boxes, true),
-        ("ap50", ""): boxes_metrics.mean_average_precision(list(by_label.values()) or [any_label]),
+        ("ap50", ""): boxes_metrics.mean_average_precision(list(by_label.values())),
         ("found", ""): boxes_metrics.found(boxes, true),
         ("false_boxes", ""): boxes_metrics.false_boxes(boxes, true),
     }
-    for label in labels:
-        found["ap50", label] = by_label[label]
-        found["found", label] = boxes_metrics.found(boxes, true, label)
+    for name, precision in by_label.items():
+        if name is not None:
+            found["ap50", name] = precision
+            found["found", name] = boxes_metrics.found(boxes, true, name)
     return found
 
 
@@ -142,8 +142,7 @@ def _of_completions(kind: TaskKind, rows: Sequence[Row]) -> dict[Key, Statistic]
         found["sample_accuracy", ""] = ratio(right / np.array([row.samples for row in rows]))
         found["any_right", ""] = ratio(right > 0)
     found["answered", ""] = ratio([row.reason is None for row in rows])
-    kept = [row.reason not in UNFORMATTED and bool(row.reasoning.strip()) for row in rows]
-    found["format", ""] = ratio(kept)
+    found["format", ""] = ratio([row.formatted for row in rows])
     counted = [row.tokens is not None for row in rows]
     found["tokens", ""] = ratio([row.tokens or 0 for row in rows], counted)
     for reason in REASONS:

@@ -42,7 +42,8 @@ def matched_iou(predicted: Sequence[Box], true: Sequence[Box]) -> float:
     """Sum of matched IoU over the larger number of boxes, 0 to 1; no boxes where there are none is 1."""
     if not predicted and not true:
         return 1.0
-    return sum(iou for _, _, iou in match(predicted, true)) / max(len(predicted), len(true))
+    total = sum(iou for _, _, iou in match(predicted, true))
+    return min(1.0, total / max(len(predicted), len(true)))  # the sum may exceed its bound by rounding
 
 
 def _corners(boxes: Sequence[Box]) -> NDArray[np.float64]:
