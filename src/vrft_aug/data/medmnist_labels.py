@@ -59,7 +59,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     ),
     "octmnist": ("choroidal neovascularization", "diabetic macular edema", "drusen", "normal"),
     "pneumoniamnist": ("normal", "pneumonia"),
-    "retinamnist": ("none", "mild", "moderate", "severe", "proliferative"),
+    "retinamnist": ("no retinopathy", "mild", "moderate", "severe", "proliferative"),
     "breastmnist": ("malignant", "normal or benign"),
     "bloodmnist": (
         "basophil",

@@ -7,9 +7,11 @@ architecture) or *thousandths* of width and height (0-1000: Qwen2-VL, Qwen3-VL).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from vrft_aug.errors import UserError
 from vrft_aug.nouns import Box
 
 SpaceName = Literal["processed", "thousandths"]
@@ -62,3 +64,26 @@ class Frame:
 def family_space(model_type: str) -> BoxSpace:
     """The space of a model family by transformers' `config.model_type`; thousandths where unknown."""
     return BoxSpace(FAMILY_SPACE.get(model_type, "thousandths"))
+
+
+def patch_grid_size(
+    original: tuple[int, int], factor: int, min_pixels: int, max_pixels: int
+) -> tuple[int, int]:
+    """(width, height) in pixels that the Qwen-VL families resize a picture of (width, height) pixels to.
+
+    Both sides become multiples of `factor` (patch size times merge size) as near as can be; where that has
+    more than `max_pixels` or fewer than `min_pixels` pixels, the picture is scaled and its sides rounded
+    down or up. Equal to transformers' `smart_resize`. Raises UserError for sides more than 200:1.
+    """
+    if max(original) > 200 * min(original):
+        raise UserError(
+            f"an image of {original[0]} x {original[1]} pixels is too narrow; expected at most 200:1"
+        )
+    width, height = (round(side / factor) * factor for side in original)
+    if width * height > max_pixels:
+        shrink = math.sqrt(original[0] * original[1] / max_pixels)
+        width, height = (max(factor, math.floor(side / shrink / factor) * factor) for side in original)
+    elif width * height < min_pixels:
+        grow = math.sqrt(min_pixels / (original[0] * original[1]))
+        width, height = (math.ceil(side * grow / factor) * factor for side in original)
+    return width, height
