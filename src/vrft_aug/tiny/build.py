@@ -1,0 +1,120 @@
+"""Make the embedded tiny model: `vrft tiny build`, seeded, about an hour on two processors.
+
+Stage 1 teaches the vision tower what lies where, stage 2 the language model to look definitions up in text;
+the two share no weights and run side by side, a thread each. Stage 3 teaches both together to answer about
+pictures, first with the tower fixed, then all of it. Every finished stage is kept in `<output>.work`, so
+that an interrupted build goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from vrft_aug.tiny.architecture import new_model
+from vrft_aug.tiny.language import Tutor, train_pictures, train_text
+from vrft_aug.tiny.lessons import corpus
+from vrft_aug.tiny.pool import Modality, Pool, render_pool
+from vrft_aug.tiny.processor import SPECIAL, new_processor
+from vrft_aug.tiny.scene import SIZE
+from vrft_aug.tiny.vision import train_vision
+
+WIDE = (128, 80)  # pixels, what a 3:2 photograph becomes in the processor
+LOG = logging.getLogger(__name__)
+
+
+def build(output: Path, seed: int = 0, scale: float = 1.0) -> None:
+    """Build the model into the folder `output`; `scale` shortens every stage, for a test of the road."""
+    work = output.with_name(output.name + ".work")
+    work.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(2, get_context("spawn"), initializer=_alone) as side_by_side:
+        for stage in [side_by_side.submit(part, work, seed, scale) for part in (_vision, _text)]:
+            stage.result()
+    tutor = _student(seed, scale)
+    for name in ("vision", "text"):
+        _load(tutor.model, work / f"{name}.safetensors")
+    pools = _pools(seed, scale)
+    for name, full, rows, see in (("pictures", 900, 10, False), ("together", 250, 8, True)):
+        learn = partial(train_pictures, tutor, pools, _steps(full, scale), rows, 3, seed, see=see)
+        _stage(work / f"{name}.safetensors", tutor.model, tutor.model, learn)
+    save(tutor, output)
+    shutil.rmtree(work)
+
+
+def save(tutor: Tutor, output: Path) -> None:
+    """Write a normal transformers folder, the weights in half precision to stay small."""
+    output.mkdir(parents=True, exist_ok=True)
+    text = tutor.model.config.text_config
+    tutor.model.generation_config.update(eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id)
+    tutor.model.to(torch.float16).save_pretrained(output)
+    tutor.processor.save_pretrained(output)
+
+
+def _alone() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    torch.set_num_threads(1)
+
+
+def _steps(full: int, scale: float) -> int:
+    return max(1, round(full * scale))
+
+
+def _student(seed: int, scale: float) -> Tutor:
+    """The untrained model; equal in every process for equal seeds."""
+    processor = new_processor(corpus(np.random.default_rng([seed, 0]), _steps(8000, scale)))
+    special = {token: processor.tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
+    return Tutor(new_model(len(processor.tokenizer), special, seed), processor)
+
+
+def _vision(work: Path, seed: int, scale: float) -> None:
+    model = _student(seed, scale).model
+    tower = model.model.visual
+    learn = partial(train_vision, tower, _pools(seed, scale), _steps(900, scale), 32, seed)
+    _stage(work / "vision.safetensors", model, tower, learn)
+
+
+def _text(work: Path, seed: int, scale: float) -> None:
+    tutor = _student(seed, scale)
+    learn = partial(train_text, tutor, _steps(550, scale), 12, 16, seed)
+    _stage(work / "text.safetensors", tutor.model, tutor.model.model.language_model, learn)
+
+
+def _pools(seed: int, scale: float) -> list[tuple[Pool, float]]:
+    plan: tuple[tuple[Modality, int, tuple[int, int], float], ...] = (
+        ("fundus", 12000, (SIZE, SIZE), 0.56),
+        ("fundus", 2500, WIDE, 0.14),
+        ("chest", 5000, (SIZE, SIZE), 0.3),
+    )
+    return [
+        (render_pool(modality, "pretrain", 1000 * seed + number, max(32, _steps(count, scale)), size), share)
+        for number, (modality, count, size, share) in enumerate(plan)
+    ]
+
+
+def _stage(done: Path, model: Any, part: Any, learn: Callable[[], Any]) -> None:
+    """Run a stage and keep the weights of the part it trained, or take them from an earlier build."""
+    if not done.is_file():
+        LOG.info("stage %s", done.stem)
+        learn()
+        trained = {id(weight) for weight in part.parameters()}
+        weights = {name: w.detach().contiguous() for name, w in model.named_parameters() if id(w) in trained}
+        unfinished = done.with_suffix(".partial")
+        save_file(weights, unfinished)
+        unfinished.replace(done)
+    _load(model, done)
+
+
+def _load(model: Any, weights: Path) -> None:
+    unexpected = model.load_state_dict(load_file(weights), strict=False).unexpected_keys
+    if unexpected:
+        raise RuntimeError(f"{weights} is of another architecture: {unexpected[:3]}; delete it")

@@ -1,0 +1,80 @@
+"""Procedural pictures as Cases, for the demo and the tests; torch-free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vrft_aug.errors import UserError
+from vrft_aug.nouns import Box, Case, Target, Task
+from vrft_aug.recipe import ProceduralData
+from vrft_aug.tiny.fundus import GRADES, grade_of
+from vrft_aug.tiny.phrases import APPEARANCE, facts
+from vrft_aug.tiny.pool import KINDS, Modality, scene
+from vrft_aug.tiny.scene import SIZE
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+WORLD = 0  # the seed of the pictures themselves, the same for every run
+
+
+@dataclass(frozen=True)
+class ProceduralImage:
+    """A picture that is drawn when it is opened; 112 x 112 pixels."""
+
+    modality: Modality
+    use: str
+    index: int
+
+    def open(self) -> Image:
+        """The picture, the same at every call."""
+        return scene(self.modality, self.use, WORLD, self.index, (SIZE, SIZE)).image
+
+
+def procedural_cases(config: ProceduralData, task: Task, split: str) -> list[Case]:
+    """The cases of a split, with the label that the task asks for and the boxes of the labels it names.
+
+    Fundus labels: the five grades in order, under any names. Chest labels: "normal" (no finding) or the name
+    of a finding; pictures that show two of the task's labels, or none of them, are left out. Boxes are in
+    pixels of the 112 x 112 image. Raises UserError on labels the pictures can't have.
+    """
+    count = {"train": config.train, "validation": config.validation, "test": config.test}[split]
+    _check_labels(config, task)
+    cases: list[Case] = []
+    index = 0
+    while len(cases) < count:
+        made = scene(config.modality, split, WORLD, index, (SIZE, SIZE))
+        label: str | None = None
+        if task.kind == "grade":
+            label = task.labels[grade_of(made.findings)]
+        elif task.kind == "classify":
+            shown = [name for name in facts(made.findings, (SIZE, SIZE)) if name in task.labels]
+            label = shown[0] if len(shown) == 1 else "normal" if not made.findings else None
+        if label in task.labels or task.kind not in ("grade", "classify"):
+            boxes = tuple(Box(*f.box, label=f.kind) for f in made.findings if f.kind in task.labels)
+            cases.append(
+                Case(
+                    id=f"{config.modality}/{split}/{index}",
+                    images=(ProceduralImage(config.modality, split, index),),
+                    target=Target(label=label, boxes=boxes if task.kind == "localise" else None),
+                )
+            )
+        index += 1
+    return cases
+
+
+def _check_labels(config: ProceduralData, task: Task) -> None:
+    if task.kind == "answer":
+        raise UserError("procedural data has no free-text answers; use kind grade, classify or localise")
+    if task.kind == "grade":
+        if config.modality != "fundus" or len(task.labels) != len(GRADES):
+            raise UserError(
+                f"task {task.name!r}: only procedural fundus data is graded, with {len(GRADES)} labels in order; "
+                f"got {config.modality} with {len(task.labels)}"
+            )
+        return
+    known = {*KINDS, *APPEARANCE[config.modality], "normal"} if task.kind == "classify" else set(KINDS)
+    for label in task.labels:
+        if label not in known:
+            raise UserError(f"task {task.name!r}: procedural data has no label {label!r}; it has {', '.join(sorted(known))}")
