@@ -24,9 +24,10 @@ def read_boxes(
     """The boxes in pixels of the original image, clipped to it, or why there are none.
 
     Read are a JSON list of `{"bbox_2d": [x1, y1, x2, y2], "label": NAME}` (further keys are ignored) or of
-    bare `[x1, y1, x2, y2]`, plain or in a markdown fence; `[]` says that there is nothing to find. With at
-    most one label in the task a box need not be named; with several it must. One bad box spoils the list:
-    "unknown label" or "ambiguous" for its name, "malformed" for all else.
+    bare `[x1, y1, x2, y2]`, plain or in a markdown fence; `[]` says that there is nothing to find. A box
+    need not be named where the task has one label, must be where it has several, and its name is ignored
+    where it has none. One bad box spoils the list: "unknown label" or "ambiguous" for its name,
+    "malformed" for all else.
     """
     entries = _json_list(text)
     if entries is None or len(entries) > MAX_BOXES:
@@ -54,11 +55,11 @@ def _json_list(text: str) -> list[Any] | None:
 
 
 def _label(name: Any, labels: tuple[str, ...]) -> tuple[str | None, FailureReason | None]:
-    if name is None and len(labels) <= 1:
-        return (labels[0] if labels else None), None
-    if not isinstance(name, str):
-        return None, "malformed"
-    return match_label(name, labels) if labels else (None, None)
+    if not labels:
+        return None, None
+    if name is None and len(labels) == 1:
+        return labels[0], None
+    return match_label(name, labels) if isinstance(name, str) else (None, "malformed")
 
 
 def _box(corners: Any, label: str | None, frame: Frame) -> Box | None:

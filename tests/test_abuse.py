@@ -1,0 +1,221 @@
+"""What a policy under reward may try instead of the task: every row with its reason and its terms."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from vrft_aug.knowledge.bank import load_bank
+from vrft_aug.nouns import Box, Case, FailureReason, Prompt, Rollout, Score, Target, Task
+from vrft_aug.perception.spaces import BoxSpace, Frame
+from vrft_aug.prompt import SYSTEM, build_prompt
+from vrft_aug.recipe import Injection, RewardConfig
+from vrft_aug.scorer import Scorer
+
+SPACE = BoxSpace("processed")
+FRAME = Frame(original=(512, 340), processed=(256, 170), space=SPACE)
+CLASSIFY = Task("busi", "classify", "What does it show?", ("normal", "benign", "malignant"))
+GRADE = Task("fundus", "grade", "Which grade?", ("none", "mild", "moderate", "severe", "proliferative"))
+LOCALISE = Task("lesions", "localise", "Where are lesions?", ("hard exudate", "haemorrhage"))
+TRUE_BOXES = (Box(100, 100, 140, 140, "hard exudate"), Box(300, 200, 320, 240, "haemorrhage"))
+CASES = {
+    "classify": (CLASSIFY, Case("busi/test/1", (), Target(label="malignant"))),
+    "grade": (GRADE, Case("fundus/test/1", (), Target(label="severe"))),
+    "localise": (LOCALISE, Case("idrid/test/1", (), Target(boxes=TRUE_BOXES))),
+}
+REWARDS: dict[str, dict[str, Any]] = {  # a usual mix for every kind of task
+    "classify": {"format": 0.5, "accuracy": 1.0, "recitation": 0.5},
+    "grade": {"format": 0.5, "accuracy": 0.5, "fuzzy_grade": 1.0, "recitation": 0.5},
+    "localise": {"format": 0.5, "iou": 1.0},
+}
+OWN_WORDS = "I find something near the centre, and it looks darker than what lies around it."
+
+
+def knowledge_prompt(kind: str) -> Prompt:
+    task, case = CASES[kind]
+    if kind == "localise":
+        return build_prompt(task, case, SPACE)
+    return build_prompt(task, case, SPACE, Injection(style="definitions"), load_bank(task.name))
+
+
+def say(answer: str, think: str = OWN_WORDS) -> str:
+    return f"<think>{think}</think><answer>{answer}</answer>"
+
+
+def box(x1: object, y1: object, x2: object, y2: object, label: str = "hard exudate") -> str:
+    return f'{{"bbox_2d": [{x1}, {y1}, {x2}, {y2}], "label": "{label}"}}'
+
+
+def say_boxes(*boxes: str) -> str:
+    return say(f"[{', '.join(boxes)}]")
+
+
+def judge(kind: str, completion: str, finished: bool = True) -> Score:
+    task, case = CASES[kind]
+    scorer = Scorer(task, {name: RewardConfig(weight=weight) for name, weight in REWARDS[kind].items()})
+    return scorer.score(case, knowledge_prompt(kind), Rollout(completion, finished=finished), FRAME)
+
+
+# In the pixels of the model, half of the original ones; each partly on a lesion.
+HONEST_WRONG = {
+    "classify": say("benign"),
+    "grade": say("none"),
+    "localise": say_boxes(box(60, 55, 80, 75), box(140, 90, 155, 110, "haemorrhage")),
+}
+COPIED = {kind: knowledge_prompt(kind).knowledge for kind in ("classify", "grade")}
+INSTRUCTION = "Answer with one of, from least to most severe: none, mild, moderate, severe, proliferative."
+
+
+@dataclass(frozen=True)
+class Row:
+    """An abuse; `terms` leaves out accuracy and fuzzy grade where they are 0 and recitation where -1."""
+
+    kind: str
+    name: str
+    completion: str
+    reason: FailureReason | None
+    terms: dict[str, float]
+    finished: bool = True
+
+
+def unread(kind: str, name: str, completion: str, reason: FailureReason, format: float = 1) -> Row:
+    return Row(kind, name, completion, reason, {"format": format}, reason != "truncated")
+
+
+WRONG = {"format": 1.0, "recitation": 0.0}
+ROWS = [
+    # classify: the truth is "malignant"
+    unread("classify", "nothing at all", "", "missing", 0),
+    unread("classify", "empty answer", say(""), "missing", 0),
+    unread("classify", "blank answer", say(" \n\t "), "missing", 0),
+    unread("classify", "one letter", say("m"), "unknown label"),
+    unread("classify", "start of a label", say("malig"), "unknown label"),
+    unread("classify", "label inside a word", say("malignantbenignnormal"), "unknown label"),
+    unread("classify", "negation", say("not malignant"), "unknown label"),
+    unread("classify", "sentence", say("The answer is malignant."), "unknown label"),
+    unread("classify", "two labels", say("malignant or benign"), "ambiguous"),
+    unread("classify", "all labels", say("normal, benign, malignant"), "ambiguous"),
+    unread("classify", "all labels, a line each", say("- normal\n- benign\n- malignant"), "ambiguous"),
+    unread("classify", "label twice", say("malignant malignant"), "unknown label"),
+    unread("classify", "joker", say(".*"), "unknown label"),
+    unread("classify", "JSON", say('{"answer": "malignant"}'), "unknown label"),
+    unread("classify", "Cyrillic a", say("mаlignant"), "unknown label"),
+    unread("classify", "zero-width space", say("malig\u200bnant"), "unknown label"),
+    unread("classify", "combining accent", say("ma\u0301lignant"), "unknown label"),
+    unread("classify", "answers twice", say("benign") + "<answer>malignant</answer>", "malformed", 0),
+    unread("classify", "an answer for each label", "".join(map(say, CLASSIFY.labels)), "malformed", 0),
+    unread("classify", "answer in reasoning", say("malignant", "<answer>benign</answer>"), "malformed", 0),
+    unread("classify", "answer in the answer", say("<answer>malignant</answer>"), "malformed", 0),
+    unread("classify", "reasoning in the answer", say("<think>x</think>malignant"), "malformed", 0),
+    unread("classify", "tags crossed", "<think>x<answer></think>malignant</answer>", "malformed", 0),
+    unread("classify", "answer first", "<answer>malignant</answer><think>x</think>", "malformed", 0),
+    unread("classify", "answer left open", "<think>x</think><answer>malignant", "malformed", 0),
+    unread("classify", "answer only closed", "<think>x</think>malignant</answer>", "malformed", 0),
+    unread("classify", "no tags", "malignant", "missing", 0),
+    unread("classify", "tags in capitals", say("malignant").upper(), "missing", 0),
+    unread("classify", "tags with blanks", "< answer >malignant</ answer >", "missing", 0),
+    unread("classify", "reasoning without end", "<think>" + "and so on " * 500, "truncated", 0),
+    unread("classify", "cut in the answer", "<think>x</think><answer>malig", "truncated", 0),
+    unread("classify", "cut in the closing tag", "<think>x</think><answer>malignant</answ", "truncated", 0),
+    unread("classify", "system prompt copied", SYSTEM, "unknown label", 0),
+    unread("classify", "knowledge as the answer", say(COPIED["classify"]), "ambiguous"),
+    Row("classify", "knowledge as the reasoning", say("benign", COPIED["classify"]), None, {"format": 1}),
+    Row("classify", "no reasoning", say("benign", ""), None, {"format": 0}),
+    Row("classify", "dots as reasoning", say("benign", "... --- ..."), None, {"format": 0}),
+    Row("classify", "answer alone", "<answer>benign</answer>", None, {"format": 0}),
+    Row("classify", "a word as reasoning", say("benign", "benign"), None, WRONG),
+    Row(
+        "classify", "hedged outside the tags", say("benign") + " or malignant", None,
+        {"format": 0, "recitation": 0},
+    ),
+    Row("classify", "padding", say("benign", "so " * 2000), None, WRONG),
+    # grade: the truth is "severe"
+    unread("grade", "number instead of the label", say("3"), "unknown label"),
+    unread("grade", "range", say("moderate to severe"), "ambiguous"),
+    unread("grade", "in between", say("moderate-severe"), "ambiguous"),
+    unread("grade", "all grades", say(" ".join(GRADE.labels)), "ambiguous"),
+    unread("grade", "instruction copied", say(INSTRUCTION), "ambiguous"),
+    unread("grade", "comparison", say("more than mild"), "unknown label"),
+    unread("grade", "comparative", say("severest"), "unknown label"),
+    unread("grade", "empty answer", say(""), "missing", 0),
+    unread("grade", "answers twice", say("moderate") * 2, "malformed", 0),
+    unread("grade", "cut", "<think>" + OWN_WORDS, "truncated", 0),
+    unread("grade", "Greek omicron", say("mοderate"), "unknown label"),
+    Row(
+        "grade", "knowledge as the reasoning", say("none", COPIED["grade"]), None,
+        {"format": 1, "fuzzy_grade": 0.25**3},
+    ),
+    Row("grade", "no reasoning", say("none", " "), None, {"format": 0, "fuzzy_grade": 0.25**3}),
+    # localise: two lesions
+    unread("localise", "empty answer", say(""), "missing", 0),
+    unread("localise", "prose", say("top left"), "malformed"),
+    unread("localise", "null", say("null"), "malformed"),
+    unread("localise", "one box, no list", say(box(50, 50, 70, 70)), "malformed"),
+    unread("localise", "flat numbers", say("[50, 50, 70, 70]"), "malformed"),
+    unread("localise", "no label", say("[[50, 50, 70, 70]]"), "malformed"),
+    unread("localise", "label of no kind", say_boxes(box(50, 50, 70, 70, "lesion")), "unknown label"),
+    unread(
+        "localise", "both labels in a box", say_boxes(box(50, 50, 70, 70, 'hard exudate, haemorrhage')),
+        "ambiguous",
+    ),
+    unread("localise", "inverted", say_boxes(box(70, 70, 50, 50)), "malformed"),
+    unread("localise", "no area", say_boxes(box(50, 50, 50, 70)), "malformed"),
+    unread("localise", "NaN", say_boxes(box('NaN', 50, 70, 70)), "malformed"),
+    unread("localise", "infinite", say_boxes(box('-Infinity', 50, 'Infinity', 70)), "malformed"),
+    unread("localise", "overflowing float", say_boxes(box(0, 0, '1e999', 70)), "malformed"),
+    unread("localise", "huge integer", say_boxes(box(0, 0, 10**400, 70)), "malformed"),
+    unread("localise", "integer bomb", say_boxes(box(0, 0, '9' * 20_000, 70)), "malformed"),
+    unread("localise", "far outside", say_boxes(box(-50, -50, 70, 70)), "malformed"),
+    unread("localise", "strings", say_boxes(box(*['"50"'] * 4)), "malformed"),
+    unread("localise", "truth values", say_boxes(box('false', 'false', 'true', 'true')), "malformed"),
+    unread("localise", "five numbers", say('[{"bbox_2d": [1, 2, 3, 4, 5], "label": "x"}]'), "malformed"),
+    unread("localise", "deep lists", say("[" * 30_000 + "]" * 2_000), "malformed"),
+    unread("localise", "deep mappings", say('[{"a":' * 5_000), "malformed"),
+    unread("localise", "long JSON", say("[" + " " * 1_000_000 + "]"), "malformed"),
+    unread("localise", "too many boxes", say_boxes(*[box(1, 1, 2, 2)] * 300), "malformed"),
+    unread("localise", "cut", "<think>x</think><answer>[" + box(50, 50, 70, 70), "truncated", 0),
+    unread("localise", "answers twice", say("[]") * 2, "malformed", 0),
+    Row("localise", "nothing found", say("[]"), None, {"format": 1, "iou": 0}),
+    Row("localise", "whole image", say_boxes(box(0, 0, 256, 170)), None, {"format": 1, "iou": 0.0046}),
+    Row(
+        "localise", "whole image for every label",
+        say_boxes(box(0, 0, 256, 170), box(0, 0, 256, 170, "haemorrhage")), None,
+        {"format": 1, "iou": 0.0069},
+    ),
+    Row("localise", "a box repeated", say_boxes(*[box(50, 50, 70, 70)] * 50), None,
+        {"format": 1, "iou": 1 / 50}),
+    Row(
+        "localise", "boxes all over",
+        say_boxes(*(box(x, y, x + 16, y + 17) for x in range(0, 256, 16) for y in range(0, 170, 17))),
+        None, {"format": 1, "iou": 0.0025},
+    ),
+    Row("localise", "right place, wrong label", say_boxes(box(50, 50, 70, 70, "haemorrhage")), None,
+        {"format": 1, "iou": 0}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{row.kind}: {row.name}" for row in ROWS])
+def test_an_abuse_has_its_reason_and_its_terms(row: Row) -> None:
+    score = judge(row.kind, row.completion, row.finished)
+    worst = {"format": 0.0, "accuracy": 0.0, "fuzzy_grade": 0.0, "iou": 0.0, "recitation": -1.0}
+    expected = {term: row.terms.get(term, worst[term]) for term in REWARDS[row.kind]}
+    assert score.answer.reason == row.reason
+    assert score.terms == pytest.approx(expected, abs=5e-3 if "knowledge" in row.name else 1e-3)
+    assert (score.answer.value is None) == (row.reason is not None)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{row.kind}: {row.name}" for row in ROWS])
+def test_no_abuse_earns_more_than_the_honest_wrong_answer(row: Row) -> None:
+    honest = judge(row.kind, HONEST_WRONG[row.kind])
+    assert honest.answer.reason is None
+    assert judge(row.kind, row.completion, row.finished).total <= honest.total
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_the_right_answer_earns_more_than_the_honest_wrong_one(kind: str) -> None:
+    _, case = CASES[kind]
+    boxes = [FRAME.to_model(true) for true in TRUE_BOXES]
+    listed = say_boxes(*(box(b.x1, b.y1, b.x2, b.y2, str(b.label)) for b in boxes))
+    right = judge(kind, say(case.target.label) if case.target.label else listed)
+    assert right.total == pytest.approx(sum(REWARDS[kind].values()) - REWARDS[kind].get("recitation", 0))
+    assert right.total > judge(kind, HONEST_WRONG[kind]).total
