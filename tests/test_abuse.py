@@ -120,8 +120,8 @@ ROWS = [
     unread("classify", "system prompt copied", SYSTEM, "unknown label", 0),
     unread("classify", "knowledge as the answer", say(COPIED["classify"]), "ambiguous"),
     Row("classify", "knowledge as the reasoning", say("benign", COPIED["classify"]), None, {"format": 1}),
-    Row("classify", "no reasoning", say("benign", ""), None, {"format": 0}),
-    Row("classify", "dots as reasoning", say("benign", "... --- ..."), None, {"format": 0}),
+    Row("classify", "no reasoning", say("benign", ""), None, {"format": 1}),
+    Row("classify", "dots as reasoning", say("benign", "... --- ..."), None, {"format": 1}),
     Row("classify", "answer alone", "<answer>benign</answer>", None, {"format": 0}),
     Row("classify", "a word as reasoning", say("benign", "benign"), None, WRONG),
     Row(
@@ -145,7 +145,7 @@ ROWS = [
         "grade", "knowledge as the reasoning", say("none", COPIED["grade"]), None,
         {"format": 1, "fuzzy_grade": 0.25**3},
     ),
-    Row("grade", "no reasoning", say("none", " "), None, {"format": 0, "fuzzy_grade": 0.25**3}),
+    Row("grade", "no reasoning", say("none", " "), None, {"format": 1, "fuzzy_grade": 0.25**3}),
     # localise: two lesions
     unread("localise", "empty answer", say(""), "missing", 0),
     unread("localise", "prose", say("top left"), "malformed"),
@@ -175,6 +175,8 @@ ROWS = [
     unread("localise", "too many boxes", say_boxes(*[box(1, 1, 2, 2)] * 300), "malformed"),
     unread("localise", "cut", "<think>x</think><answer>[" + box(50, 50, 70, 70), "truncated", 0),
     unread("localise", "answers twice", say("[]") * 2, "malformed", 0),
+    Row("localise", "no reasoning, nothing found", "<think></think><answer>[]</answer>", None,
+        {"format": 1, "iou": 0}),
     Row("localise", "nothing found", say("[]"), None, {"format": 1, "iou": 0}),
     Row("localise", "whole image", say_boxes(box(0, 0, 256, 170)), None, {"format": 1, "iou": 0.0046}),
     Row(

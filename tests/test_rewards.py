@@ -42,7 +42,7 @@ FAILED = Answer(None, "malformed", "small dark spots")
     [
         ("<think>a</think><answer>b</answer>", 1), ("\n<think>a\nb</think>\n\n<answer>\nb\n</answer> \n", 1),
         ("<think>a</think><answer>[]</answer>", 1), ("<think>a</think><answer></answer>", 0),
-        ("<think></think><answer>b</answer>", 0), ("<think>.</think><answer>b</answer>", 0),
+        ("<think></think><answer>b</answer>", 1), ("<think>a</think><answer> \n </answer>", 0),
         ("<answer>b</answer>", 0), ("Hm. <think>a</think><answer>b</answer>", 0),
         ("<think>a</think> so <answer>b</answer>", 0), ("<think>a</think><answer>b</answer>.", 0),
         ("<think>a</think><answer>b", 0), ("<think>a<think></think><answer>b</answer>", 0), ("", 0),

@@ -7,17 +7,17 @@ import re
 from vrft_aug.answer import THINK_THEN_ANSWER, tag_sequence
 from vrft_aug.nouns import Rollout
 
-_STRICT = re.compile(r"\s*<think>(.*)</think>\s*<answer>(.*)</answer>\s*", re.DOTALL)
+_STRICT = re.compile(r"\s*<think>.*</think>\s*<answer>(.*)</answer>\s*", re.DOTALL)
 
 
 def strict_format(rollout: Rollout) -> float:
     """1 for `<think>..</think><answer>..</answer>` and nothing else but white space, else 0.
 
-    Each tag stands there once. The reasoning needs a letter or digit (else negative recitation would train
-    it away) and the answer must not be blank; whether the answer can be read is the other terms' affair.
+    Each tag stands there once and the answer is not blank; whether it can be read is the other terms'
+    affair. The reasoning may be empty: supervised fine-tuning on answers alone teaches it so, and where
+    reasoning is shaped the recitation term gives silence the least it has.
     """
     found = _STRICT.fullmatch(rollout.completion)
     if found is None or tag_sequence(rollout.completion) != THINK_THEN_ANSWER:
         return 0.0
-    reasoning, answer = found.groups()
-    return float(any(map(str.isalnum, reasoning)) and bool(answer.strip()))
+    return float(bool(found.group(1).strip()))
