@@ -49,6 +49,24 @@ def save_recipe(recipe: Recipe, path: Path) -> None:
     write_text(path, yaml.safe_dump(dumped, sort_keys=False, allow_unicode=True, width=100))
 
 
+def copy_recipe(name: str, destination: Path | None = None) -> Path:
+    """Copy a shipped recipe with its comments, to `NAME.yaml` here by default; returns where it went.
+
+    Raises UserError where there is no such recipe, or a file already.
+    """
+    shipped = shipped_recipes()
+    if name not in shipped:
+        hint = nearest(name, shipped)
+        raise UserError(f"no shipped recipe is called {name!r}{hint}; expected one of {', '.join(shipped)}")
+    target = destination or Path(f"{name}.yaml")
+    if target.is_dir():
+        target = target / f"{name}.yaml"
+    if target.exists():
+        raise UserError(f"{target} exists already; name another destination")
+    write_text(target, shipped[name].read_text(encoding="utf-8"))
+    return target
+
+
 def recipe_path(source: str) -> Path:
     """Where a recipe lies that is named as on the command line."""
     path = Path(source)

@@ -31,6 +31,8 @@ def read_table(config: CsvData, task: Task, root: Path, split: str) -> list[Case
     if config.split_column is not None:
         given = [split_name(row.cells[config.split_column], row.where) for row in rows]
     boxed = _boxes(config, task, root)
+    if config.question_column is None:
+        _refuse_twice(rows, names)
     asked: Counter[str] = Counter()
     cases = []
     for row, name, patient, part in zip(rows, names, patients, deal(owners, given), strict=True):
@@ -77,6 +79,17 @@ def _columns(config: CsvData, task: Task) -> dict[str, str | None]:
         "question_column": config.question_column,
         "text_column": config.text_column,
     }
+
+
+def _refuse_twice(rows: list[Row], names: list[str]) -> None:
+    """An image that stands in two rows would be two cases of one id, or in two splits."""
+    first: dict[str, Row] = {}
+    for row, name in zip(rows, names, strict=True):
+        if name in first:
+            raise UserError(
+                f"{row.where}: case {name} is there twice, first in {first[name].where}; an image has one row"
+            )
+        first[name] = row
 
 
 def _boxes(config: CsvData, task: Task, root: Path) -> dict[str, BoxedImage]:

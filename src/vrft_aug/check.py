@@ -1,0 +1,73 @@
+"""A recipe checked as far as that goes without a model: data, knowledge, rewards, prompts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vrft_aug.errors import UserError
+from vrft_aug.knowledge.bank import load_bank
+from vrft_aug.knowledge.check import check_bank
+from vrft_aug.nouns import Case, Task
+from vrft_aug.perception.spaces import BoxSpace
+from vrft_aug.recipe import Recipe
+from vrft_aug.scorer import Scorer
+from vrft_aug.training.material import load_material
+
+
+@dataclass(frozen=True)
+class CheckedPart:
+    """A stage, or the evaluation, with the data that it uses."""
+
+    name: str
+    task: str
+    kind: str
+    split: str
+    cases: int
+    targets: dict[str, int]  # cases by label; for localise boxes by label, and images without any
+    rollouts: int  # that training will sample; 0 for sft and the evaluation
+
+
+def check_recipe(recipe: Recipe) -> list[CheckedPart]:
+    """Every stage in order, then the evaluation. Raises UserError for the first thing that is wrong."""
+    space = BoxSpace("processed")  # no prompt is shown, so how it words coordinates does not matter
+    for name, config in recipe.tasks.items():
+        if config.knowledge is not None:
+            problems = check_bank(load_bank(config.knowledge), config.labels)
+            if problems:
+                raise UserError(f"task {name!r}: {problems[0]}")
+    parts = []
+    for stage in recipe.stages:
+        material = load_material(recipe, stage.task, "train", stage.injection, space)
+        Scorer(material.task, stage.rewards)
+        rollouts = stage.steps * stage.prompts_per_step * stage.generations if stage.method == "grpo" else 0
+        parts.append(_part(stage.name, "train", material.task, material.cases, rollouts))
+    wanted = recipe.evaluation
+    material = load_material(recipe, wanted.task, wanted.split, wanted.injection, space, wanted.limit)
+    return [*parts, _part("evaluation", wanted.split, material.task, material.cases, 0)]
+
+
+def _part(name: str, split: str, task: Task, cases: Sequence[Case], rollouts: int) -> CheckedPart:
+    return CheckedPart(name, task.name, task.kind, split, len(cases), _targets(task, cases), rollouts)
+
+
+def _targets(task: Task, cases: Sequence[Case]) -> dict[str, int]:
+    if task.kind == "answer":
+        return {}
+    if task.kind == "localise":
+        boxes = Counter(box.label or "" for case in cases for box in case.target.boxes or ())
+        empty = sum(not case.target.boxes for case in cases)
+        return {label: boxes[label] for label in task.labels} | {"images without": empty}
+    labels = Counter(case.target.label for case in cases)
+    return {label: labels[label] for label in task.labels}
+
+
+def part_line(part: CheckedPart) -> str:
+    """One line of plain text."""
+    targets = ", ".join(f"{name} {count}" for name, count in part.targets.items())
+    what = "boxes: " if part.kind == "localise" else ""
+    sampled = f"; {part.rollouts} rollouts" if part.rollouts else ""
+    return (
+        f"{part.name}: {part.task} ({part.kind}), {part.split}, {part.cases} cases; {what}{targets}{sampled}"
+    )

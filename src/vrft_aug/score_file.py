@@ -1,0 +1,138 @@
+"""Scoring completions that lie in a file, without a model: JSON lines in, JSON lines out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vrft_aug.data.find import find_cases, first_case
+from vrft_aug.data.load import make_task
+from vrft_aug.errors import UserError, nearest, shown
+from vrft_aug.nouns import Case, Rollout, Score
+from vrft_aug.perception.spaces import BoxSpace, Frame
+from vrft_aug.perception.view import View, model_view
+from vrft_aug.prompt import build_prompt
+from vrft_aug.recipe import Recipe, StageConfig
+from vrft_aug.scorer import Scorer
+from vrft_aug.training.material import task_bank
+from vrft_aug.training.rewards_bridge import plain_value
+
+
+class _Line(BaseModel):
+    """One line of the input; the further keys of a run's rollouts.jsonl are ignored."""
+
+    model_config = ConfigDict(strict=True)
+    case: str
+    completion: str
+    tokens: int | None = None
+    finished: bool = True
+
+
+@dataclass(frozen=True)
+class _Placed:
+    line: _Line
+    where: str  # "file line 7"
+
+
+def score_file(recipe: Recipe, path: Path, stage_name: str | None = None) -> list[dict[str, Any]]:
+    """Score every line {"case", "completion", "finished"?} of a file by the rewards of a stage.
+
+    Gives {"case", "answer", "reason", "total", "terms"} for each, in their order; boxes in pixels of the
+    original image. Raises UserError, naming file and line, for a line that is no such object and for a case
+    that is not in the task's data; then nothing is scored.
+    """
+    stage = scoring_stage(recipe, stage_name)
+    task = make_task(stage.task, recipe.tasks[stage.task])
+    scorer = Scorer(task, stage.rewards)
+    lines = _read_lines(path)
+    cases = find_cases(recipe, stage.task, {placed.line.case for placed in lines})
+    for placed in lines:
+        if placed.line.case not in cases:
+            raise UserError(
+                f"{placed.where}: task {task.name!r} has no case {placed.line.case!r}; expected an id like "
+                f"{first_case(recipe, stage.task).id}"
+            )
+    view = (
+        model_view(recipe.model) if task.kind == "localise" else None
+    )  # only boxes depend on what the model sees
+    space = view.space if view is not None else BoxSpace("processed")
+    bank = task_bank(recipe, stage.task, stage.injection)
+    prompts = {id: build_prompt(task, case, space, stage.injection, bank) for id, case in cases.items()}
+    frames = {id: _frame(case, view) if view is not None else None for id, case in cases.items()}
+    results = []
+    for placed in lines:
+        id = placed.line.case
+        rollout = Rollout(placed.line.completion, placed.line.tokens, placed.line.finished)
+        results.append(_result(id, scorer.score(cases[id], prompts[id], rollout, frames[id])))
+    return results
+
+
+def scoring_stage(recipe: Recipe, name: str | None) -> StageConfig:
+    """The stage of that name, by default the last one with rewards for the task of the evaluation.
+
+    Raises UserError where there is none, or where it has no rewards.
+    """
+    rewarded = [stage for stage in recipe.stages if stage.rewards]
+    if name is not None:
+        for stage in rewarded:
+            if stage.name == name:
+                return stage
+        known = [stage.name for stage in rewarded]
+        raise UserError(
+            f"recipe {recipe.name!r} has no stage {name!r} with rewards{nearest(name, known)}; "
+            f"it has {', '.join(known) or 'none'}"
+        )
+    for stage in reversed(rewarded):
+        if stage.task == recipe.evaluation.task:
+            return stage
+    raise UserError(
+        f"recipe {recipe.name!r} has no stage with rewards for task {recipe.evaluation.task!r}; add one, or "
+        f"name another with --stage"
+    )
+
+
+def _read_lines(path: Path) -> list[_Placed]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from None
+    lines = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            where = f"{path} line {number}"
+            lines.append(_Placed(_parse(line, where), where))
+    if not lines:
+        raise UserError(f'{path} is empty; expected lines {{"case": ID, "completion": TEXT}}')
+    return lines
+
+
+def _parse(line: str, where: str) -> _Line:
+    try:
+        return _Line.model_validate(json.loads(line))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        given = "is missing" if first["type"] == "missing" else f"is {shown(first['input'])}"
+        raise UserError(
+            f'{where}: {key or "the line"} {given}; expected {{"case": ID, "completion": TEXT}}'
+        ) from None
+    except ValueError as error:
+        raise UserError(f'{where} is no JSON: {error}; expected {{"case": ID, "completion": TEXT}}') from None
+
+
+def _frame(case: Case, view: View) -> Frame:
+    return view.frame(case.images[0].open().size)
+
+
+def _result(case: str, score: Score) -> dict[str, Any]:
+    return {
+        "case": case,
+        "answer": plain_value(score.answer.value),
+        "reason": score.answer.reason,
+        "total": score.total,
+        "terms": dict(score.terms),
+    }
