@@ -157,7 +157,7 @@ def prompt(knowledge: str = KNOWLEDGE) -> Prompt:
     return Prompt((), (), knowledge)
 
 
-COPY = KNOWLEDGE.splitlines()[3].removeprefix("- ")
+COPY = KNOWLEDGE.splitlines()[3]
 PARAPHRASE = "Dark blots lie in the upper half; some spots are bright, so it is beyond the first grade."
 
 
@@ -167,9 +167,14 @@ def test_reciting_all_or_one_definition_is_recitation() -> None:
     assert recited_share(f"I see that {COPY}", KNOWLEDGE) > 0.7
 
 
+def test_punctuation_and_case_do_not_hide_a_copy() -> None:
+    assert recited_share(", ".join(COPY.upper().split()), KNOWLEDGE) == pytest.approx(1)
+
+
 def test_own_words_and_the_terms_of_the_field_are_no_recitation() -> None:
     assert recited_share(PARAPHRASE, KNOWLEDGE) == 0
-    assert recited_share("no lesions", KNOWLEDGE) == 0
+    assert recited_share("Seen: no lesions.", KNOWLEDGE) == 0
+    assert recited_share("What is known:", KNOWLEDGE) == 0
     assert 0 < recited_share(PARAPHRASE, KNOWLEDGE, smoothing="exp") < 0.1
 
 
