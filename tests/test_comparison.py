@@ -42,7 +42,7 @@ def test_the_difference_of_an_arm_to_itself_is_nothing_and_is_paired() -> None:
 def test_arms_on_other_cases_or_tasks_are_refused() -> None:
     report = grade_report()
     fewer = replace(report, rows=report.rows[:-1])
-    with pytest.raises(UserError, match="same cases"):
+    with pytest.raises(UserError, match="different cases"):
         compare({"a": [report], "b": [fewer]})
     with pytest.raises(UserError, match="same labels"):
         compare({"a": [report], "b": [localise_report()]})

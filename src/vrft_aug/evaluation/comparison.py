@@ -86,7 +86,7 @@ def _require_same_cases(first_name: str, first: Report, name: str, report: Repor
     cases, expected = ([(r.case, r.truth) for r in one.rows] for one in (report, first))
     if cases != expected:
         raise UserError(
-            f"arms {first_name!r} and {name!r} were not evaluated on the same cases: {len(expected)} of split "
+            f"arms {first_name!r} and {name!r} were evaluated on different cases: {len(expected)} of split "
             f"{first.split!r}, {len(cases)} of split {report.split!r}; evaluate both with the same settings"
         )
 

@@ -1,0 +1,192 @@
+"""The page of a run and the page of several arms: one HTML file each, nothing loaded from elsewhere.
+
+All text is escaped (jinja2's autoescape), and the page forbids itself scripts and the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vrft_aug.errors import UserError
+from vrft_aug.evaluation.comparison import compare
+from vrft_aug.evaluation.report_data import Report
+from vrft_aug.evaluation.statistics import HEADLINES, MEANINGS, REASONS
+from vrft_aug.files import write_text
+from vrft_aug.nouns import Case
+from vrft_aug.report import plots
+from vrft_aug.report.curves import Series, stage_panels, stages_logged, terms_over_rollouts
+from vrft_aug.report.runs import Run, cases_of, knowledge_notes, read_run, rewards_of, rollouts_of
+from vrft_aug.report.samples import run_samples, shared_samples
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+FILE_NAME = "report.html"
+UNBOUNDED = ("tokens", "grade_error", "false_boxes")  # not shares: no bar from 0 to 1
+
+
+def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
+    """Write report.html into a run folder, from the files there, and return its path.
+
+    Pictures come from `cases` (by id), else from the data that the recipe names; the page goes without where
+    that is not at hand. Raises UserError where the folder holds no run.
+    """
+    found = read_run(run)
+    report = found.report
+    known, missing = (cases, "") if cases is not None else cases_of(found)
+    curves = []
+    for stage in stages_logged(found.lines):
+        panels = stage_panels(found.lines, stage)
+        curves.append((stage, plots.learning_curves(panels, "step", f"Learning curves of stage {stage}")))
+    context: dict[str, Any] = {
+        "title": found.recipe.name,
+        "kicker": "VRFT-Aug run",
+        "notes": knowledge_notes(found.recipe),
+        "run": found,
+        "report": report,
+        "curves": curves,
+        "provenance": _provenance(found),
+        "samples": [],
+    }
+    if report is not None:
+        context |= {
+            "headline": HEADLINES[report.kind],
+            "class_metrics": list(next(iter(report.per_class.values()), {})),
+            "by_patient": _by_patient(report),
+            "failures": [(reason, metric) for reason, metric in report.failures.items() if metric.value],
+            "reliability": plots.reliability(report),
+            "samples": run_samples(report, known),
+            "boxed": _boxed(report),
+            "no_pictures": missing,
+            "modality": found.recipe.tasks[report.task].modality if report.task in found.recipe.tasks else "",
+        }
+    return _write(run / FILE_NAME, "run.html", context)
+
+
+def write_comparison(
+    path: Path, title: str, arms: Mapping[str, list[Path]], cases: Mapping[str, Case] | None = None
+) -> Path:
+    """Write a page of arms side by side; each arm is one or more run folders (training seeds).
+
+    Raises UserError where a run has no evaluation, or the arms were evaluated on different cases.
+    """
+    runs = {arm: [read_run(folder) for folder in folders] for arm, folders in arms.items()}
+    reports = {arm: [_report_of(run) for run in of_arm] for arm, of_arm in runs.items()}
+    first_run, first = next((run[0], reports[arm][0]) for arm, run in runs.items())
+    known, missing = (cases, "") if cases is not None else cases_of(first_run)
+    compared = compare(reports)
+    recipes = [run.recipe for of_arm in runs.values() for run in of_arm]
+    context = {
+        "title": title,
+        "kicker": "VRFT-Aug comparison",
+        "notes": list(dict.fromkeys(note for recipe in recipes for note in knowledge_notes(recipe))),
+        "arms": runs,
+        "first": first,
+        "most_runs": max(map(len, runs.values())),
+        "by_patient": _by_patient(first),
+        "compared": compared,
+        "pairs": len(compared.differences),
+        "metric_names": list(dict.fromkeys(name for arm in compared.arms.values() for name in arm)),
+        "colours": {arm: plots.arm_colour(list(arms), arm) for arm in arms},
+        "forest": plots.forest(compared, "Headline metrics of all arms with intervals"),
+        "reasons": REASONS,
+        "failures": {arm: _failure_counts(of_arm) for arm, of_arm in reports.items()},
+        "confusions": _confusions(reports),
+        "curves": plots.arm_curves(_curves(runs), list(arms), "Reward terms of all arms over training"),
+        "samples": shared_samples({arm: of_arm[0] for arm, of_arm in reports.items()}, known),
+        "boxed": _boxed(first),
+        "no_pictures": missing,
+        "modality": first_run.recipe.tasks[first.task].modality
+        if first.task in first_run.recipe.tasks
+        else "",
+        "versions": ", ".join(f"{name} {version}" for name, version in first.provenance.versions.items()),
+    }
+    return _write(path, "comparison.html", context)
+
+
+def _write(path: Path, template: str, context: Mapping[str, Any]) -> Path:
+    write_text(path, _environment().get_template(template).render(context))
+    return path
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("vrft_aug", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        meanings=MEANINGS,
+        unbounded=UNBOUNDED,
+        rewards_of=rewards_of,
+        rollouts_of=rollouts_of,
+        minutes=_minutes,
+        signed=_signed,
+        place=lambda value: round(100 * min(1.0, max(0.0, value)), 2),
+    )
+    return environment
+
+
+def _report_of(run: Run) -> Report:
+    if run.report is None:
+        raise UserError(f"run {run.folder} has no evaluation; run `vrft evaluate {run.folder}` first")
+    return run.report
+
+
+def _provenance(run: Run) -> list[tuple[str, str]]:
+    rows = [("Recipe", run.recipe.name), ("Seed", str(run.recipe.seed))]
+    if run.report is not None:
+        source = run.report.provenance
+        rows += [
+            ("Hashes (SHA-256)", f"recipe {source.recipe}, data {source.data}, model {source.model}"),
+            ("Evaluation", f"{_minutes(source.seconds)}; model {source.model_name}"),
+            ("Versions", ", ".join(f"{name} {version}" for name, version in source.versions.items())),
+        ]
+    return rows
+
+
+def _by_patient(report: Report) -> bool:
+    return any(row.patient for row in report.rows)
+
+
+def _boxed(report: Report) -> bool:
+    return any(row.true_boxes or row.boxes for row in report.rows)
+
+
+def _failure_counts(reports: list[Report]) -> dict[str, int]:
+    return {reason: sum(row.reason == reason for one in reports for row in one.rows) for reason in REASONS}
+
+
+def _confusions(reports: Mapping[str, list[Report]]) -> dict[str, list[list[int]]]:
+    matrices = {arm: [one.confusion for one in of_arm if one.confusion] for arm, of_arm in reports.items()}
+    return {arm: np.sum(matrix, axis=0).tolist() for arm, matrix in matrices.items() if matrix}
+
+
+def _curves(runs: Mapping[str, list[Run]]) -> dict[str, dict[str, list[Series]]]:
+    """Reward term -> arm -> a series for every seed that logged it."""
+    terms: dict[str, dict[str, list[Series]]] = {}
+    for arm, of_arm in runs.items():
+        for run in of_arm:
+            for term, series in terms_over_rollouts(run.lines, run.recipe).items():
+                terms.setdefault(term, {}).setdefault(arm, []).append(series)
+    return terms
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _signed(value: float | None) -> str:
+    """Two digits with a sign, a true minus, and no sign at what rounds to zero."""
+    if value is None:
+        return "–"
+    text = f"{value:+.2f}"
+    return "0.00" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")

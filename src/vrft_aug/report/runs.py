@@ -1,0 +1,105 @@
+"""What lies in a run folder, read for a page; whatever is not there yet is None or empty."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vrft_aug.data.load import load_cases, make_task
+from vrft_aug.errors import UserError
+from vrft_aug.evaluation.report_data import FILE_NAME as EVALUATION
+from vrft_aug.evaluation.report_data import Report, load_report
+from vrft_aug.knowledge.bank import load_bank
+from vrft_aug.nouns import Case
+from vrft_aug.recipe import Recipe, StageConfig
+from vrft_aug.recipe_file import RUN_RECIPE, load_recipe
+from vrft_aug.training.logs import METRICS, read_lines
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, read."""
+
+    folder: Path
+    recipe: Recipe
+    recipe_text: str
+    report: Report | None
+    lines: tuple[Mapping[str, Any], ...]  # of metrics.jsonl
+    stages: Mapping[str, Mapping[str, float]]  # trained stage -> steps, seconds, rollouts
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run; raises UserError where the folder holds none, or a file in it is broken."""
+    recipe_file = folder / RUN_RECIPE
+    if not recipe_file.is_file():
+        raise UserError(
+            f"{folder} holds no {RUN_RECIPE}; expected a run folder that `vrft train` has written"
+        )
+    evaluation = folder / EVALUATION
+    return Run(
+        folder=folder,
+        recipe=load_recipe(str(recipe_file)),
+        recipe_text=recipe_file.read_text(encoding="utf-8"),
+        report=load_report(evaluation) if evaluation.is_file() else None,
+        lines=tuple(read_lines(folder / METRICS)),
+        stages=_stages(folder / "run.json"),
+    )
+
+
+def cases_of(run: Run) -> tuple[dict[str, Case], str]:
+    """The evaluated cases by id, and why there are none: a page goes without pictures then."""
+    if run.report is None:
+        return {}, "the run has not been evaluated"
+    config = run.recipe.tasks.get(run.report.task)
+    if config is None:
+        return {}, f"the recipe has no task {run.report.task!r}"
+    try:
+        cases = load_cases(config, make_task(run.report.task, config), run.recipe.root(), run.report.split)
+    except UserError as error:
+        return {}, str(error)
+    return {case.id: case for case in cases}, ""
+
+
+def knowledge_notes(recipe: Recipe) -> list[str]:
+    """A sentence for every knowledge bank in the prompts that no expert has reviewed, or that is gone."""
+    users: list[Any] = [*recipe.stages, recipe.evaluation]
+    tasks = dict.fromkeys(user.task for user in users if user.injection.style != "none")
+    notes = []
+    for name in dict.fromkeys(recipe.tasks[task].knowledge for task in tasks):
+        if name is None:
+            continue
+        try:
+            bank = load_bank(name)
+        except UserError as error:
+            notes.append(f"The knowledge bank {name} could not be read again: {error}")
+            continue
+        if not bank.reviewed:
+            notes.append(
+                f"The knowledge bank “{bank.title}” ({bank.name}) has not been reviewed by a clinician."
+            )
+    return notes
+
+
+def rewards_of(stage: StageConfig) -> str:
+    """The reward terms of a stage with their weights and settings, in a line."""
+    parts = []
+    for name, reward in stage.rewards.items():
+        settings = ", ".join(f"{key} {value}" for key, value in reward.settings.items())
+        parts.append(f"{reward.weight:g} × {name}" + (f" ({settings})" if settings else ""))
+    return ", ".join(parts)
+
+
+def rollouts_of(stage: StageConfig) -> int:
+    """Completions that a stage samples by its recipe; 0 for SFT."""
+    return stage.steps * stage.prompts_per_step * stage.generations if stage.method == "grpo" else 0
+
+
+def _stages(path: Path) -> dict[str, dict[str, float]]:
+    try:
+        stages = json.loads(path.read_text(encoding="utf-8")).get("stages", {})
+    except (OSError, ValueError, AttributeError):
+        return {}
+    return stages if isinstance(stages, dict) else {}

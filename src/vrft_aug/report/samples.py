@@ -1,0 +1,127 @@
+"""Which cases a page shows, drawn by seed and never by hand, and what it shows of each."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from vrft_aug.errors import UserError
+from vrft_aug.evaluation.boxes_metrics import HIT
+from vrft_aug.evaluation.report_data import Report
+from vrft_aug.evaluation.rows import Row, vote_key
+from vrft_aug.nouns import Case, TaskKind
+from vrft_aug.perception.matching import matched_iou
+from vrft_aug.report.pictures import thumbnail
+
+EACH = 3  # cases of each outcome on the page of a run
+SHARED = 8  # cases on a page of arms
+LONGEST = 1500  # characters of a completion
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What an arm said of a case."""
+
+    arm: str
+    outcome: str  # right, wrong, no answer
+    answer: str
+    reasoning: str
+    completion: str  # "" where the reasoning and the answer say it all
+    votes: str
+    picture: str | None  # a data address; only where the arm drew boxes
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A case on the page, with what every arm said of it."""
+
+    case: str
+    truth: str
+    pictures: tuple[str, ...]  # data addresses, () where the data is not at hand
+    shown: tuple[Shown, ...]
+
+
+def run_samples(report: Report, cases: Mapping[str, Case]) -> list[Sample]:
+    """Up to three cases that came out right, wrong and without an answer, each drawn by the report's seed."""
+    chosen: list[Row] = []
+    for outcome in ("right", "wrong", "no answer"):
+        rows = [row for row in report.rows if row_outcome(report.kind, row) == outcome]
+        chosen += random.Random(report.seed).sample(rows, min(EACH, len(rows)))
+    return [_sample(report.kind, [("", row)], cases.get(row.case)) for row in chosen]
+
+
+def shared_samples(reports: Mapping[str, Report], cases: Mapping[str, Case]) -> list[Sample]:
+    """Eight cases with the answers of all arms (a report each, on the same cases), drawn by seed."""
+    first = next(iter(reports.values()))
+    places = random.Random(first.seed).sample(range(len(first.rows)), min(SHARED, len(first.rows)))
+    return [
+        _sample(
+            first.kind,
+            [(arm, report.rows[place]) for arm, report in reports.items()],
+            cases.get(first.rows[place].case),
+        )
+        for place in places
+    ]
+
+
+def row_outcome(kind: TaskKind, row: Row) -> str:
+    """`right`, `wrong` or `no answer`; boxes are right from a mean IoU of 0.5."""
+    if row.reason is not None:
+        return "no answer"
+    if kind == "localise":
+        right = matched_iou(row.boxes or (), row.true_boxes or ()) >= HIT
+    else:
+        right = vote_key(kind, row.answer or "") == vote_key(kind, row.truth or "")
+    return "right" if right else "wrong"
+
+
+def _sample(kind: TaskKind, answers: Sequence[tuple[str, Row]], case: Case | None) -> Sample:
+    row = answers[0][1]
+    count = len(row.true_boxes or ())
+    shared = () if kind == "localise" and len(answers) > 1 else (answers[0][1].boxes or ())
+    pictures: list[str] = []
+    for i, ref in enumerate(case.images if case is not None else ()):
+        try:
+            pictures.append(
+                thumbnail(ref, (row.true_boxes or ()) if i == 0 else (), shared if i == 0 else ())
+            )
+        except UserError:  # the file is gone or broken: the page goes without
+            break
+    return Sample(
+        case=row.case,
+        truth=row.truth if row.truth is not None else f"{count} box{'' if count == 1 else 'es'}",
+        pictures=tuple(pictures),
+        shown=tuple(
+            _shown(kind, arm, one, case if pictures and len(answers) > 1 else None) for arm, one in answers
+        ),
+    )
+
+
+def _shown(kind: TaskKind, arm: str, row: Row, case: Case | None) -> Shown:
+    """`case` is given where the arm's own boxes are to be drawn on a picture of its own."""
+    answer = row.answer or ""
+    picture = None
+    if row.boxes is not None:
+        iou = matched_iou(row.boxes, row.true_boxes or ())
+        answer = f"{len(row.boxes)} box{'' if len(row.boxes) == 1 else 'es'}, IoU {iou:.2f}"
+        if case is not None:
+            picture = thumbnail(case.images[0], row.true_boxes or (), row.boxes)
+    votes = [f"{count} × {value}" for value, count in sorted(row.votes.items(), key=lambda vote: -vote[1])]
+    silent = row.samples - sum(row.votes.values())
+    if kind != "localise" and silent:
+        votes.append(f"{silent} × no answer")
+    unread = row.reason is not None or not row.formatted
+    return Shown(
+        arm=arm,
+        outcome=row_outcome(kind, row),
+        answer=answer if row.reason is None else f"no answer: {row.reason}",
+        reasoning=_cut(row.reasoning),
+        completion=_cut(row.completion) if unread else "",
+        votes=", ".join(votes),
+        picture=picture,
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[:LONGEST] + " …"

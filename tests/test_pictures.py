@@ -1,0 +1,62 @@
+"""Thumbnails: small, without metadata, with the boxes where they belong."""
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from vrft_aug.nouns import Box
+from vrft_aug.report.pictures import SIDE, SMALLEST, thumbnail
+
+
+@dataclass(frozen=True)
+class Grey:
+    size: tuple[int, int]
+
+    def open(self) -> Image.Image:
+        image = Image.new("RGB", self.size, (120, 120, 120))
+        image.getexif()[0x010E] = "name of a patient"
+        image.info["comment"] = b"name of a patient"
+        return image
+
+
+def decoded(address: str) -> Image.Image:
+    assert address.startswith("data:image/jpeg;base64,")
+    return Image.open(io.BytesIO(base64.b64decode(address.split(",")[1])))
+
+
+def changed(image: Image.Image) -> np.ndarray:
+    return np.abs(np.asarray(image).astype(int) - 120).max(axis=-1) > 60
+
+
+def test_sizes() -> None:
+    assert decoded(thumbnail(Grey((4000, 1000)))).size == (SIDE, SIDE // 4)
+    assert decoded(thumbnail(Grey((28, 28)))).size == (SMALLEST, SMALLEST)
+    assert decoded(thumbnail(Grey((300, 5000)))).size[1] == SIDE
+
+
+def test_boxes_lie_where_they_are_in_the_original() -> None:
+    image = decoded(thumbnail(Grey((640, 640)), true=[Box(160, 320, 320, 480)]))
+    ys, xs = np.nonzero(changed(image))
+    assert abs(xs.min() - 80) <= 3 and abs(xs.max() - 160) <= 3
+    assert abs(ys.min() - 160) <= 3 and abs(ys.max() - 240) <= 3
+    assert not changed(image)[170:230, 90:150].any()  # the inside stays free
+
+
+def test_true_and_predicted_boxes_look_different() -> None:
+    box = [Box(160, 160, 480, 480)]
+    solid, dashed = (
+        changed(decoded(thumbnail(Grey((640, 640)), **{k: box}))).sum() for k in ("true", "predicted")
+    )
+    assert 0.4 * solid < dashed < 0.95 * solid
+
+
+def test_boxes_outside_or_without_extent_do_no_harm() -> None:
+    thumbnail(Grey((64, 64)), true=[Box(60, 60, 900, 900)], predicted=[Box(5, 5, 5, 5), Box(-9, -9, 3, 3)])
+
+
+def test_metadata_is_left_behind() -> None:
+    address = thumbnail(Grey((64, 64)))
+    assert b"patient" not in base64.b64decode(address.split(",")[1])
