@@ -46,7 +46,7 @@ RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A shipped name, a YAML file or a run.")
 ]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, as key.sub=value.")
+    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides, as key.sub=value.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 Stage = Annotated[str | None, typer.Option(help="A stage of the recipe.")]
@@ -79,17 +79,18 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")] = Path("runs/demo"),
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of every arm.")] = 1,
     overwrite: Overwrite = False,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables there too.")] = None,
 ) -> None:
     """The whole method on a CPU in minutes, nothing to download."""
     from vrft_aug.demo import run_demo
 
-    run_demo(output, seeds, overwrite)
+    run_demo(output, seeds, overwrite, markdown)
 
 
 @app.command()
 def init(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe.")],
-    destination: Annotated[Path | None, typer.Argument(metavar="[DEST]", help="Default: NAME.yaml.")] = None,
+    destination: Annotated[Path | None, typer.Argument(metavar="DEST", help="Default: NAME.yaml.")] = None,
 ) -> None:
     """Copy a shipped recipe to start from."""
     from vrft_aug.recipe_file import copy_recipe
@@ -217,7 +218,7 @@ def evaluate(
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Pictures.")],
     task: Annotated[str | None, typer.Option(help="A task of the run; default: the evaluated one.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="For pictures with boxes; default: RUN/predictions.")
@@ -288,9 +289,7 @@ def knowledge_show(
 @knowledge_app.command("check")
 def knowledge_check(
     bank: Annotated[str, typer.Argument(metavar="BANK", help="A shipped name or a YAML file.")],
-    labels: Annotated[
-        list[str] | None, typer.Argument(metavar="[LABEL]...", help="Labels it must know.")
-    ] = None,
+    labels: Annotated[list[str] | None, typer.Argument(metavar="LABEL", help="Labels it must know.")] = None,
 ) -> None:
     """Find what is missing in a bank."""
     from vrft_aug.knowledge.bank import load_bank

@@ -78,9 +78,9 @@ class ProceduralData(Strict):
 
     reader: Literal["procedural"]
     modality: Literal["fundus", "chest"] = "fundus"
-    train: int = Field(256, ge=1)
-    validation: int = Field(128, ge=1)
-    test: int = Field(400, ge=1)
+    train: int = Field(default=256, ge=1)
+    validation: int = Field(default=128, ge=1)
+    test: int = Field(default=400, ge=1)
 
 
 class CustomData(Strict):
@@ -175,12 +175,12 @@ class StageConfig(Strict):
     method: Literal["sft", "grpo"]
     task: str
     steps: int = Field(ge=1)
-    prompts_per_step: int = Field(8, ge=1)
+    prompts_per_step: int = Field(default=8, ge=1)
     injection: Injection = Injection()
     rewards: dict[str, RewardConfig] = {}
-    generations: int = Field(8, ge=2)
-    max_new_tokens: int = Field(256, ge=1)
-    save_steps: int = Field(50, ge=1)
+    generations: int = Field(default=8, ge=2)
+    max_new_tokens: int = Field(default=256, ge=1)
+    save_steps: int = Field(default=50, ge=1)
     trainer: dict[str, Any] = {}  # trl.GRPOConfig or trl.SFTConfig settings under their own names
 
     @field_validator("rewards", mode="before")
@@ -211,12 +211,12 @@ class EvaluationConfig(Strict):
     task: str
     split: Literal["train", "validation", "test"] = "test"
     injection: Injection = Injection()
-    limit: int | None = Field(None, ge=1)  # at most so many cases, drawn once by seed
-    samples: int = Field(0, ge=0)  # sampled completions per case for votes; 0: greedy alone
-    temperature: float = Field(1.0, gt=0)
-    max_new_tokens: int = Field(256, ge=1)
-    batch_size: int = Field(32, ge=1)
-    bootstrap: int = Field(1000, ge=100)
+    limit: int | None = Field(default=None, ge=1)  # at most so many cases, drawn once by seed
+    samples: int = Field(default=0, ge=0)  # sampled completions per case for votes; 0: greedy alone
+    temperature: float = Field(default=1.0, gt=0)
+    max_new_tokens: int = Field(default=256, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    bootstrap: int = Field(default=1000, ge=100)
 
 
 class Recipe(Strict):

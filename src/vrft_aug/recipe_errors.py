@@ -13,6 +13,11 @@ from pydantic_core import ErrorDetails
 from vrft_aug.errors import nearest, shown
 from vrft_aug.recipe import DataConfig, Recipe, reader_config
 
+# What pydantic says around the part of its message that names what was expected.
+PYDANTIC_WORDS = re.compile(
+    r"^\w+ should (be |have )?|, unable to .*| after validation, not 0| or instance of \w+"
+)
+
 
 def explain(error: ValidationError, recipe: Any) -> str:
     """One line on what is wrong with the mapping `recipe`: unknown keys first, for they cause the rest."""
@@ -32,7 +37,7 @@ def _problem(item: ErrorDetails, recipe: Any) -> str:
         return f"{where} is missing"
     if item["type"] == "value_error":  # raised by a validator of ours, which says it all
         return (f"{where}: " if where else "") + message.removeprefix("Value error, ")
-    expected = re.sub(r"^\w+ should (be |have )?|, unable to .*| or instance of \w+", "", message)
+    expected = PYDANTIC_WORDS.sub("", message)
     quotes = " (put it in quotes)" if item["type"] == "string_type" and item["input"] is not None else ""
     return f"{where} is {shown(item['input'])}; expected {expected.replace('dictionary', 'mapping')}{quotes}"
 
