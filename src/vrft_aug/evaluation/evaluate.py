@@ -1,0 +1,111 @@
+"""From a policy and a recipe to a report: generate, parse, measure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vrft_aug.answer import parse
+from vrft_aug.errors import UserError
+from vrft_aug.evaluation.generate import generate
+from vrft_aug.evaluation.provenance import (
+    Provenance,
+    hash_cases,
+    hash_folder,
+    hash_recipe,
+    package_versions,
+)
+from vrft_aug.evaluation.report_data import FILE_NAME, Report, build_report, save_report
+from vrft_aug.nouns import Answer, Rollout
+from vrft_aug.perception.spaces import Frame
+from vrft_aug.recipe import ModelConfig, Recipe
+from vrft_aug.recipe_file import RUN_RECIPE, load_recipe
+from vrft_aug.training.material import Material, load_material
+from vrft_aug.training.policy import Policy, case_frame, load_policy, written_model
+
+RUN_MODEL = "model"  # in a run folder
+
+
+def evaluate(policy: Policy, recipe: Recipe) -> Report:
+    """Judge a policy as the recipe's evaluation says: greedy answers, and sampled ones for votes.
+
+    Raises UserError where data is absent or wrong.
+    """
+    wanted, started = recipe.evaluation, time.monotonic()
+    material = load_material(recipe, wanted.task, wanted.split, wanted.injection, policy.space, wanted.limit)
+    frames = [case_frame(policy, material.task, case) for case in material.cases]
+    limits: dict[str, Any] = {
+        "max_new_tokens": wanted.max_new_tokens, "batch_size": wanted.batch_size, "seed": recipe.seed,
+    }  # fmt: skip
+    greedy = [one for (one,) in generate(policy, material.prompts, samples=1, temperature=None, **limits)]
+    sampled = None
+    if wanted.samples:
+        drawn = generate(
+            policy, material.prompts, samples=wanted.samples, temperature=wanted.temperature, **limits
+        )
+        sampled = [
+            _answers(material, rollouts, [frame] * len(rollouts))
+            for rollouts, frame in zip(drawn, frames, strict=True)
+        ]
+    answers = _answers(material, greedy, frames)
+    provenance = Provenance(
+        recipe=hash_recipe(recipe),
+        data=hash_cases(material.cases),
+        model=_model_hash(policy),
+        model_name=policy.name,
+        seconds=round(time.monotonic() - started, 3),
+        versions=package_versions(),
+    )
+    return build_report(
+        material.task,
+        material.cases,
+        answers,
+        greedy,
+        sampled,
+        seed=recipe.seed,
+        bootstrap=wanted.bootstrap,
+        split=wanted.split,
+        provenance=provenance,
+    )
+
+
+def evaluate_path(source: str, recipe: Recipe | None = None, output: Path | None = None) -> Report:
+    """Evaluate a run folder, a model folder or a hub name, and write the report to `output` if given.
+
+    A run is judged by its own recipe, and then evaluation.json in it is renewed, unless another recipe is
+    given. Anything else needs a recipe. Raises UserError where there is none or the run has no model yet.
+    """
+    run = Path(source).expanduser()
+    if (run / RUN_RECIPE).is_file():
+        model = run / RUN_MODEL
+        if not model.is_dir():
+            raise UserError(f"run {run} has no {RUN_MODEL} yet; finish it with `vrft train ... --resume`")
+        if recipe is None:
+            recipe, output = load_recipe(str(run / RUN_RECIPE)), output or run / FILE_NAME
+        return _evaluated(written_model(recipe.model, model), recipe, output)
+    if recipe is None:
+        raise UserError(
+            f"{source} is not a run folder; a model needs a recipe that says what to evaluate it on"
+        )
+    return _evaluated(recipe.model.model_copy(update={"name": source}), recipe, output)
+
+
+def _evaluated(config: ModelConfig, recipe: Recipe, output: Path | None) -> Report:
+    report = evaluate(load_policy(config), recipe)
+    if output is not None:
+        save_report(report, output)
+    return report
+
+
+def _answers(material: Material, rollouts: Sequence[Rollout], frames: Sequence[Frame | None]) -> list[Answer]:
+    return [parse(rollout, material.task, frame) for rollout, frame in zip(rollouts, frames, strict=True)]
+
+
+def _model_hash(policy: Policy) -> str:
+    """Of the files in a local folder; the revision for a model from the hub; "" where neither is known."""
+    place = Path(str(policy.model.config._name_or_path))
+    if place.is_dir():
+        return hash_folder(place)
+    return str(getattr(policy.model.config, "_commit_hash", None) or "")

@@ -1,0 +1,83 @@
+"""Checkpoints on disk: which can be resumed, and models that appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+PREFIX = re.compile(r"^checkpoint-(\d+)$")
+# What the trainer needs to go on exactly; trainer_state.json is written last.
+NEEDED = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
+
+
+def last_checkpoint(folder: Path) -> tuple[Path, int] | None:
+    """The newest complete checkpoint of a stage and its step; all others are removed.
+
+    A run killed while it wrote or deleted a checkpoint leaves a part of one, which must not be resumed.
+    """
+    found = {int(match[1]): path for path in _entries(folder) if (match := PREFIX.match(path.name))}
+    complete = [step for step, path in found.items() if _is_complete(path)]
+    for step, path in found.items():
+        if not complete or step != max(complete):
+            shutil.rmtree(path)
+    return (found[max(complete)], max(complete)) if complete else None
+
+
+def publish_model(model: Any, processor: Any, folder: Path) -> None:
+    """Save model and processor as a normal transformers folder, under its name only once it is whole."""
+    partial = _partial(folder)
+    model.save_pretrained(partial)
+    processor.save_pretrained(partial)
+    partial.replace(folder)
+
+
+def publish_copy(source: Path, folder: Path) -> None:
+    """The same files under a second name: linked where the file system can, else copied."""
+    partial = _partial(folder)
+    shutil.copytree(source, partial, copy_function=_link_or_copy)
+    partial.replace(folder)
+
+
+def keep_only(folder: Path, name: str) -> None:
+    """Remove everything in a stage's folder but one entry: optimiser states are of no use once it is done."""
+    for path in _entries(folder):
+        if path.name == name:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _partial(folder: Path) -> Path:
+    partial = folder.with_name(f".{folder.name}.partial")
+    if partial.exists():
+        shutil.rmtree(partial)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return partial
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    weights = any(checkpoint.glob("*.safetensors"))
+    if not weights or not all((checkpoint / name).is_file() for name in NEEDED):
+        return False
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True

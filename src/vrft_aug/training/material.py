@@ -1,0 +1,60 @@
+"""What a stage or an evaluation works on: the task, its cases, and the prompt of each case."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vrft_aug.data.load import load_cases, make_task
+from vrft_aug.knowledge.bank import KnowledgeBank, load_bank
+from vrft_aug.nouns import Case, Prompt, Task
+from vrft_aug.perception.spaces import BoxSpace
+from vrft_aug.prompt import build_prompt
+from vrft_aug.recipe import Injection, Recipe
+
+
+@dataclass(frozen=True)
+class Material:
+    """A task with its cases; `prompts[i]` asks about `cases[i]`."""
+
+    task: Task
+    cases: tuple[Case, ...]
+    prompts: tuple[Prompt, ...]
+
+
+def load_material(
+    recipe: Recipe,
+    task_name: str,
+    split: str,
+    injection: Injection,
+    space: BoxSpace,
+    limit: int | None = None,
+) -> Material:
+    """Read a split of a task's data and word its prompts; `limit` cases are drawn by the recipe's seed."""
+    config = recipe.tasks[task_name]
+    task = make_task(task_name, config)
+    cases = load_cases(config, task, recipe.root(), split)
+    chosen = draw(cases, limit, recipe.seed)
+    prompts = word_prompts(task, chosen, space, injection, task_bank(recipe, task_name, injection))
+    return Material(task=task, cases=chosen, prompts=prompts)
+
+
+def word_prompts(
+    task: Task, cases: Sequence[Case], space: BoxSpace, injection: Injection, bank: KnowledgeBank | None
+) -> tuple[Prompt, ...]:
+    """The prompt of every case."""
+    return tuple(build_prompt(task, case, space, injection, bank) for case in cases)
+
+
+def task_bank(recipe: Recipe, task_name: str, injection: Injection) -> KnowledgeBank | None:
+    """The knowledge bank of a task, None where nothing of it is injected."""
+    knowledge = recipe.tasks[task_name].knowledge
+    return load_bank(knowledge) if knowledge is not None and injection.style != "none" else None
+
+
+def draw(cases: Sequence[Case], limit: int | None, seed: int) -> tuple[Case, ...]:
+    """At most `limit` cases, drawn by seed and left in their order; all of them for None."""
+    if limit is None or limit >= len(cases):
+        return tuple(cases)
+    return tuple(cases[i] for i in sorted(random.Random(seed).sample(range(len(cases)), limit)))
