@@ -145,8 +145,9 @@ def _provenance(run: Run) -> list[tuple[str, str]]:
     rows = [("Recipe", run.recipe.name), ("Seed", str(run.recipe.seed))]
     if run.report is not None:
         source = run.report.provenance
+        hashes = {"recipe": source.recipe, "data": source.data, "model": source.model}
         rows += [
-            ("Hashes (SHA-256)", f"recipe {source.recipe}, data {source.data}, model {source.model}"),
+            ("Hashes (SHA-256)", ", ".join(f"{what} {digits}" for what, digits in hashes.items() if digits)),
             ("Evaluation", f"{_minutes(source.seconds)}; model {source.model_name}"),
             ("Versions", ", ".join(f"{name} {version}" for name, version in source.versions.items())),
         ]

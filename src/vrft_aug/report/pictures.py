@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from vrft_aug.nouns import Box, ImageRef
 
-SIDE = 320  # pixels of the longer side; two for each pixel on the page
+SIDE = 320  # pixels of the longer side, unless asked for otherwise; two for each pixel on the page
 SMALLEST = 224  # smaller pictures are enlarged, so that lines and boxes can be told apart
 TRUE, PREDICTED, HALO = "#35e0ff", "#ffe14a", "#000000"
 

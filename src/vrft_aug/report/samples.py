@@ -10,12 +10,13 @@ from vrft_aug.errors import UserError
 from vrft_aug.evaluation.boxes_metrics import HIT
 from vrft_aug.evaluation.report_data import Report
 from vrft_aug.evaluation.rows import Row, vote_key
-from vrft_aug.nouns import Case, TaskKind
+from vrft_aug.nouns import Box, Case, TaskKind
 from vrft_aug.perception.matching import matched_iou
-from vrft_aug.report.pictures import thumbnail
+from vrft_aug.report.pictures import SIDE, thumbnail
 
 EACH = 3  # cases of each outcome on the page of a run
 SHARED = 8  # cases on a page of arms
+WIDE = 640  # pixels of a picture's longer side where boxes are asked for
 LONGEST = 1500  # characters of a completion
 
 
@@ -40,6 +41,7 @@ class Sample:
     truth: str
     pictures: tuple[str, ...]  # data addresses, () where the data is not at hand
     shown: tuple[Shown, ...]
+    wide: bool  # the pictures hold boxes that are asked for, so they are larger
 
 
 def run_samples(report: Report, cases: Mapping[str, Case]) -> list[Sample]:
@@ -78,24 +80,27 @@ def row_outcome(kind: TaskKind, row: Row) -> str:
 
 def _sample(kind: TaskKind, answers: Sequence[tuple[str, Row]], case: Case | None) -> Sample:
     row = answers[0][1]
-    count = len(row.true_boxes or ())
-    shared = () if kind == "localise" and len(answers) > 1 else (answers[0][1].boxes or ())
-    pictures: list[str] = []
-    for i, ref in enumerate(case.images if case is not None else ()):
-        try:
-            pictures.append(
-                thumbnail(ref, (row.true_boxes or ()) if i == 0 else (), shared if i == 0 else ())
-            )
-        except UserError:  # the file is gone or broken: the page goes without
-            break
+    alone, wide = len(answers) == 1, kind == "localise"
+    pictures = _pictures(case, row, (row.boxes or ()) if alone else (), WIDE if wide else SIDE)
+    own = case if pictures and not alone else None
     return Sample(
         case=row.case,
-        truth=row.truth if row.truth is not None else f"{count} box{'' if count == 1 else 'es'}",
-        pictures=tuple(pictures),
-        shown=tuple(
-            _shown(kind, arm, one, case if pictures and len(answers) > 1 else None) for arm, one in answers
-        ),
+        truth=_boxes(row.true_boxes or ()) if row.truth is None else row.truth,
+        pictures=pictures,
+        shown=tuple(_shown(kind, arm, one, own) for arm, one in answers),
+        wide=wide,
     )
+
+
+def _pictures(case: Case | None, row: Row, predicted: Sequence[Box], side: int) -> tuple[str, ...]:
+    """All pictures of a case, boxes on the first; () where the case or one of its files is gone or broken."""
+    if case is None:
+        return ()
+    try:
+        first = thumbnail(case.images[0], row.true_boxes or (), predicted, side)
+        return (first, *(thumbnail(ref, side=side) for ref in case.images[1:]))
+    except UserError:
+        return ()
 
 
 def _shown(kind: TaskKind, arm: str, row: Row, case: Case | None) -> Shown:
@@ -104,9 +109,9 @@ def _shown(kind: TaskKind, arm: str, row: Row, case: Case | None) -> Shown:
     picture = None
     if row.boxes is not None:
         iou = matched_iou(row.boxes, row.true_boxes or ())
-        answer = f"{len(row.boxes)} box{'' if len(row.boxes) == 1 else 'es'}, IoU {iou:.2f}"
+        answer = f"{_boxes(row.boxes)}, IoU {iou:.2f}"
         if case is not None:
-            picture = thumbnail(case.images[0], row.true_boxes or (), row.boxes)
+            picture = thumbnail(case.images[0], row.true_boxes or (), row.boxes, WIDE)
     votes = [f"{count} × {value}" for value, count in sorted(row.votes.items(), key=lambda vote: -vote[1])]
     silent = row.samples - sum(row.votes.values())
     if kind != "localise" and silent:
@@ -121,6 +126,10 @@ def _shown(kind: TaskKind, arm: str, row: Row, case: Case | None) -> Shown:
         votes=", ".join(votes),
         picture=picture,
     )
+
+
+def _boxes(boxes: Sequence[Box]) -> str:
+    return f"{len(boxes)} box{'' if len(boxes) == 1 else 'es'}"
 
 
 def _cut(text: str) -> str:
