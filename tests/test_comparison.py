@@ -50,10 +50,11 @@ def test_arms_on_other_cases_or_tasks_are_refused() -> None:
 
 def test_tables() -> None:
     arms = {"base [red]": grade_report(0.4), "rft | x": [grade_report(0.6, seed) for seed in range(2)]}
-    console = Console(width=200, record=True, file=StringIO())
+    console = Console(width=80, record=True, file=StringIO())
     console.print(format_table(arms))
     text = console.export_text()
-    assert "base [red]" in text and "Quadratic kappa" in text and "±" in text
+    assert "base [red]" in text and "Quadratic" in text and "± sd" in text
+    assert text.count("[0.") == 2 * 5 and "…" not in text  # every interval whole, in 80 columns
     lines = markdown_table(arms).splitlines()
     assert lines[1].startswith("| --- | ---:") and len(lines) == 4
     assert "rft \\| x" in lines[3]

@@ -33,15 +33,25 @@ class Metric:
     low: float | None = None  # None: no interval
     high: float | None = None
 
-    def __str__(self) -> str:
-        """Such as `0.81 [0.77, 0.85]`, or an en dash where undefined."""
-        if self.value is None:
-            return "–"
-        digits = 2 if abs(self.value) < 10 else 1
-        text = f"{self.value:.{digits}f}"
+    @property
+    def value_text(self) -> str:
+        """Such as `0.81`, or an en dash where undefined."""
+        return "–" if self.value is None else f"{self.value:.{self._digits}f}"
+
+    @property
+    def interval_text(self) -> str:
+        """Such as `[0.77, 0.85]`, "" where there is none."""
         if self.low is None or self.high is None:
-            return text
-        return f"{text} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+            return ""
+        return f"[{self.low:.{self._digits}f}, {self.high:.{self._digits}f}]"
+
+    @property
+    def _digits(self) -> int:
+        return 2 if self.value is None or abs(self.value) < 10 else 1
+
+    def __str__(self) -> str:
+        """Such as `0.81 [0.77, 0.85]`."""
+        return f"{self.value_text} {self.interval_text}".rstrip()
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,14 @@ class ArmMetric:
     deviation: float | None  # None with a single run, or where a run's value is undefined
     runs: tuple[float | None, ...]  # the value of each run
 
+    @property
+    def value_text(self) -> str:
+        """Such as `0.81 ± 0.02`."""
+        return self.metric.value_text + ("" if self.deviation is None else f" ± {self.deviation:.2f}")
+
     def __str__(self) -> str:
-        """Such as `0.81 [0.77, 0.85] ± 0.02`."""
-        return str(self.metric) + ("" if self.deviation is None else f" ± {self.deviation:.2f}")
+        """Such as `0.81 ± 0.02 [0.77, 0.85]`."""
+        return f"{self.value_text} {self.metric.interval_text}".rstrip()
 
 
 @dataclass(frozen=True)

@@ -7,31 +7,34 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from vrft_aug.evaluation.comparison import compare
+from vrft_aug.evaluation.comparison import ArmMetric, compare
 from vrft_aug.evaluation.report_data import Report
-from vrft_aug.evaluation.statistics import HEADLINES, MEANINGS
+from vrft_aug.evaluation.statistics import MEANINGS
 
 Arms = Mapping[str, Report | Sequence[Report]]  # an arm is a report, or one for each training seed
 
 
 def format_table(arms: Arms) -> Table:
-    """A line an arm and a column a headline metric, to be printed with rich."""
-    header, lines = _cells(arms)
-    table = Table(box=None, pad_edge=False)
-    for i, title in enumerate(header):
-        table.add_column(Text(title), justify="left" if i == 0 else "right")
-    for line in lines:
-        table.add_row(*map(Text, line))  # Text: names are not markup
+    """A row an arm and a column a headline metric, intervals below their values; 80 columns hold it."""
+    titles, rows = _cells(arms)
+    seeded = any(len(cell.runs) > 1 for cells in rows.values() for cell in cells)
+    note = "Mean" + (" ± sd over training seeds" if seeded else "") + " [95 % interval over cases]"
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), caption=Text(note), caption_justify="left")
+    table.add_column("Arm")
+    for title in titles:
+        table.add_column(Text(title.replace(" ", "\n"), justify="right"), justify="right", no_wrap=True)
+    for name, cells in rows.items():  # Text: names are not markup
+        lines = [f"{cell.value_text}\n{cell.metric.interval_text}" for cell in cells]
+        table.add_row(Text(name), *map(Text, lines))
     return table
 
 
 def markdown_table(arms: Arms) -> str:
-    """The same table in markdown."""
-    header, lines = _cells(arms)
-    rows = [header, ["---"] + ["---:"] * (len(header) - 1), *lines]
-    return (
-        "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows) + "\n"
-    )
+    """The same table in markdown: value, ± the deviation over seeds if there are several, [95 % interval]."""
+    titles, rows = _cells(arms)
+    lines = [["Arm", *titles], ["---"] + ["---:"] * len(titles)]
+    lines += [[name.replace("|", "\\|"), *map(str, cells)] for name, cells in rows.items()]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
 def metrics_table(report: Report) -> Table:
@@ -48,13 +51,10 @@ def metrics_table(report: Report) -> Table:
     return table
 
 
-def _cells(arms: Arms) -> tuple[list[str], list[list[str]]]:
-    runs = {name: [arm] if isinstance(arm, Report) else list(arm) for name, arm in arms.items()}
-    first = next(iter(runs.values()))[0]
-    headline = HEADLINES[first.kind]
-    titles = [MEANINGS[name].title for name in headline]
-    count = max(len(arm) for arm in runs.values())
-    suffix = " [95 %]" + (" ± sd" if count > 1 else "")
-    compared = compare(runs).arms
-    lines = [[name, *(str(compared[name][metric]) for metric in headline)] for name in runs]
-    return ["Arm" + suffix, *titles], lines
+def _cells(arms: Arms) -> tuple[list[str], dict[str, list[ArmMetric]]]:
+    """The titles of the headline metrics, and by arm their values."""
+    compared = compare({name: [arm] if isinstance(arm, Report) else list(arm) for name, arm in arms.items()})
+    titles = [MEANINGS[name].title for name in compared.headline]
+    return titles, {
+        name: [arm[metric] for metric in compared.headline] for name, arm in compared.arms.items()
+    }
