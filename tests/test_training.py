@@ -189,6 +189,26 @@ def test_lora_trains_resumes_and_leaves_a_merged_model(
     same_run(tmp_path / "whole", tmp_path / "cut")
 
 
+@pytest.mark.slow
+def test_boxes_and_rounds_of_several_steps_resume_exactly(
+    random_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sft = {**SFT, "task": "spot", "steps": 1}
+    trainer = {"num_iterations": 2, "beta": 0.1, "gradient_accumulation_steps": 2, "learning_rate": 0.01}
+    rewards = {"format": 0.5, "iou": 1.0, "shades:spread": 1.0}
+    grpo = {**GRPO, "task": "spot", "steps": 4, "save_steps": 1, "rewards": rewards, "trainer": trainer}
+    recipe = shade_recipe(random_policy, sft, grpo, evaluation={"task": "spot", "samples": 2})
+    train(recipe, tmp_path / "whole")
+    steps = [line for line in lines(tmp_path / "whole" / "metrics.jsonl") if line["stage"] == "rewards"]
+    assert steps[0]["kl"] == pytest.approx(0, abs=1e-5) and steps[3]["kl"] > 0
+    assert [rollout["step"] for rollout in lines(tmp_path / "whole" / "rollouts.jsonl")] == [1] * 8 + [3] * 8
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        interrupt(patched, "rewards", 3)
+        train(recipe, tmp_path / "cut")
+    train(recipe, tmp_path / "cut", resume=True)
+    same_run(tmp_path / "whole", tmp_path / "cut")
+
+
 def test_an_existing_run_is_refused(run: Path, recipe: Recipe) -> None:
     with pytest.raises(UserError, match="--resume continues it"):
         train(recipe, run)

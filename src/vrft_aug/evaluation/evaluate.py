@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from vrft_aug.answer import parse
 from vrft_aug.errors import UserError
@@ -18,10 +17,12 @@ from vrft_aug.evaluation.provenance import (
     package_versions,
 )
 from vrft_aug.evaluation.report_data import FILE_NAME, Report, build_report, save_report
+from vrft_aug.evaluation.watch import watching
 from vrft_aug.nouns import Answer, Rollout
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.recipe import ModelConfig, Recipe
 from vrft_aug.recipe_file import RUN_RECIPE, load_recipe
+from vrft_aug.training.lengths import check_lengths
 from vrft_aug.training.material import Material, load_material
 from vrft_aug.training.policy import Policy, case_frame, load_policy, written_model
 
@@ -35,16 +36,12 @@ def evaluate(policy: Policy, recipe: Recipe) -> Report:
     """
     wanted, started = recipe.evaluation, time.monotonic()
     material = load_material(recipe, wanted.task, wanted.split, wanted.injection, policy.space, wanted.limit)
+    check_lengths(policy, "evaluation", material, wanted.max_new_tokens)
     frames = [case_frame(policy, material.task, case) for case in material.cases]
-    limits: dict[str, Any] = {
-        "max_new_tokens": wanted.max_new_tokens, "batch_size": wanted.batch_size, "seed": recipe.seed,
-    }  # fmt: skip
-    greedy = [one for (one,) in generate(policy, material.prompts, samples=1, temperature=None, **limits)]
+    greedy = [one for (one,) in _generate(policy, material, recipe, samples=1, temperature=None)]
     sampled = None
     if wanted.samples:
-        drawn = generate(
-            policy, material.prompts, samples=wanted.samples, temperature=wanted.temperature, **limits
-        )
+        drawn = _generate(policy, material, recipe, samples=wanted.samples, temperature=wanted.temperature)
         sampled = [
             _answers(material, rollouts, [frame] * len(rollouts))
             for rollouts, frame in zip(drawn, frames, strict=True)
@@ -97,6 +94,24 @@ def _evaluated(config: ModelConfig, recipe: Recipe, output: Path | None) -> Repo
     if output is not None:
         save_report(report, output)
     return report
+
+
+def _generate(
+    policy: Policy, material: Material, recipe: Recipe, *, samples: int, temperature: float | None
+) -> list[list[Rollout]]:
+    wanted = recipe.evaluation
+    what = "evaluating" if temperature is None else f"sampling {samples} answers a case"
+    with watching(what, len(material.prompts)) as done:
+        return generate(
+            policy,
+            material.prompts,
+            samples=samples,
+            temperature=temperature,
+            max_new_tokens=wanted.max_new_tokens,
+            batch_size=wanted.batch_size,
+            seed=recipe.seed,
+            done=done,
+        )
 
 
 def _answers(material: Material, rollouts: Sequence[Rollout], frames: Sequence[Frame | None]) -> list[Answer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,12 +21,14 @@ def generate(
     max_new_tokens: int,
     batch_size: int,
     seed: int,
+    done: Callable[[int], None] = lambda prompts: None,
 ) -> list[list[Rollout]]:
     """`samples` rollouts for every prompt, in the order of the prompts; temperature None is greedy.
 
-    `batch_size` bounds the sequences generated at once. The same call gives the same rollouts and leaves
-    torch's random state as it was. Sampling is from the model's own distribution, as in training: top-p,
-    top-k and penalties that a model's generation_config proposes are switched off.
+    `batch_size` bounds the sequences generated at once (but all samples of a prompt go together), `done` is
+    told after a batch how many prompts it held. The same call gives the same rollouts and leaves torch's
+    random state as it was. Sampling is from the model's own distribution, as in training: top-p, top-k and
+    penalties that a model's generation_config proposes are switched off.
     """
     if temperature is None and samples != 1:
         raise ValueError(f"greedy generation gives one rollout a prompt, not {samples}")
@@ -43,6 +45,7 @@ def generate(
             completions = output[:, inputs["input_ids"].shape[1] :].tolist()  # (at_once * samples, C)
             made = [_rollout(policy, ids, eos) for ids in completions]
             rollouts += [made[i : i + samples] for i in range(0, len(made), samples)]
+            done(len(batch))
     return rollouts
 
 
