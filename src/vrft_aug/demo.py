@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from vrft_aug.arms import rft, rollouts, sft, untold, untrained
 from vrft_aug.evaluation.comparison import compare
 from vrft_aug.evaluation.evaluate import evaluate_path
 from vrft_aug.evaluation.report_data import FILE_NAME as EVALUATION
@@ -16,7 +17,7 @@ from vrft_aug.evaluation.report_data import Report, load_report
 from vrft_aug.evaluation.statistics import HEADLINES, MEANINGS
 from vrft_aug.evaluation.tables import format_table, markdown_table
 from vrft_aug.files import write_text
-from vrft_aug.recipe import Recipe
+from vrft_aug.recipe import Recipe, StageConfig
 from vrft_aug.recipe_file import load_recipe
 from vrft_aug.report.page import write_comparison, write_report
 from vrft_aug.training.run import train
@@ -27,11 +28,15 @@ TITLE = "VRFT-Aug demo: grading procedural fundus pictures"
 
 @dataclass(frozen=True)
 class Arm:
-    """One row of the demo's table."""
+    """One row of the demo's table: what becomes of the demo's recipe, and whether that is trained."""
 
     name: str
-    recipe: str
+    derive: Callable[[Recipe], Recipe]
     trained: bool = True
+
+    def recipe(self, seed: int) -> Recipe:
+        """The arm's recipe for a training seed."""
+        return self.derive(load_recipe("fundus-demo", [f"seed={seed}"]))
 
     def runs(self, output: Path, seeds: int) -> list[Path]:
         """The run folders: one a training seed; one in all where nothing is trained."""
@@ -40,11 +45,11 @@ class Arm:
 
 
 ARMS = (
-    Arm("Base", "fundus-demo-rft", trained=False),
-    Arm("Base with knowledge", "fundus-demo", trained=False),
-    Arm("SFT", "fundus-demo-sft"),
-    Arm("RFT", "fundus-demo-rft"),
-    Arm("VRFT-Aug", "fundus-demo"),
+    Arm("Base", untold, trained=False),
+    Arm("Base with knowledge", untrained, trained=False),
+    Arm("SFT", sft),
+    Arm("RFT", rft),
+    Arm("VRFT-Aug", lambda recipe: recipe),
 )
 DIFFERENCES = (("VRFT-Aug", "RFT"), ("VRFT-Aug", "Base with knowledge"), ("VRFT-Aug", "SFT"))
 
@@ -66,11 +71,10 @@ def run_demo(output: Path, seeds: int = 1, overwrite: bool = False, markdown: Pa
                 console.print(f"[bold]{arm.name}[/], seed {seed}: done, kept ({run})")
                 continue
             console.print(f"[bold]{arm.name}[/], seed {seed}: {run}")
-            recipe = load_recipe(arm.recipe, [f"seed={seed}"])
             if arm.trained:
-                train(recipe, run, resume=run.exists())
+                train(arm.recipe(seed), run, resume=run.exists())
             else:
-                _judge_untrained(recipe.model_copy(update={"stages": ()}), run)
+                _judge_untrained(arm.recipe(seed), run)
     runs = {arm.name: arm.runs(output, seeds) for arm in ARMS}
     reports = {name: [load_report(run / EVALUATION) for run in folders] for name, folders in runs.items()}
     console.print(format_table(reports))
@@ -103,16 +107,12 @@ def differences(reports: Mapping[str, Sequence[Report]]) -> str:
 def demo_page(reports: Mapping[str, Sequence[Report]], seeds: int) -> str:
     """docs/demo.md: what was run, the table and the differences."""
     cases = len(next(iter(reports.values()))[0].rows)
-    budgets = []
-    for arm in ARMS:
-        recipe = load_recipe(arm.recipe)
-        if arm.trained:
-            stages = ", then ".join(
-                f"{s.name} ({s.method}, {s.steps} x {s.prompts_per_step} prompts x "
-                f"{s.generations if s.method == 'grpo' else 1})"
-                for s in recipe.stages
-            )
-            budgets.append(f"- {arm.name}: recipe `{arm.recipe}`: {stages}")
+    budgets = [
+        f"- {arm.name}: {rollouts(recipe)} completions: {', then '.join(map(_stage_line, recipe.stages))}"
+        for arm in ARMS
+        if arm.trained
+        for recipe in [arm.recipe(0)]
+    ]
     return "\n".join(
         [
             "# The demo's figures",
@@ -132,3 +132,8 @@ def demo_page(reports: Mapping[str, Sequence[Report]], seeds: int) -> str:
             "",
         ]
     )
+
+
+def _stage_line(stage: StageConfig) -> str:
+    times = f" x {stage.generations}" if stage.method == "grpo" else ""
+    return f"{stage.name} ({stage.method}, {stage.steps} steps of {stage.prompts_per_step}{times})"

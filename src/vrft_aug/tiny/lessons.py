@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -33,6 +33,7 @@ MOST_BOXES = 6
 class Lesson:
     """One chat with its right completion; `reason` is its part up to and with </think>."""
 
+    task: Task
     messages: tuple[Message, ...]
     reason: str
     answer: str
@@ -117,7 +118,7 @@ def text_lessons(modality: Modality, count: int, rng: np.random.Generator) -> li
         found = random_facts(system, rng)
         if suits(system, found):
             parts = completed(reasoning(modality, found, rng), system.label(found))
-            lessons.append(Lesson(first.messages, *parts))
+            lessons.append(replace(first, reason=parts[0], answer=parts[1]))
     return lessons
 
 
@@ -147,7 +148,7 @@ def _lesson(
 ) -> Lesson:
     case = Case("lesson", (_Blank(),) * images, Target())
     messages = build_prompt(task, case, SPACE, injection, system.bank if system else None).messages
-    return Lesson(messages, *completed(thought, answer))
+    return Lesson(task, messages, *completed(thought, answer))
 
 
 class _Blank:
