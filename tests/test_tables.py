@@ -219,7 +219,13 @@ def test_files_that_are_no_table_no_boxes_or_no_picture(tmp_path: Path) -> None:
     (tmp_path / "set/table.csv").write_text("")
     with pytest.raises(UserError, match="its columns are none, it is empty"):
         load(tmp_path, CSV)
-    for text, message in [("{", "not valid JSON"), ("[]", "no COCO detection file"), ("{}", "images")]:
+    nan = '{"images":[],"categories":[],"annotations":[{"image_id":0,"category_id":0,"bbox":[0,NaN,1,1]}]}'
+    for text, message in [
+        ("{", "not valid JSON"),
+        ("[]", "no COCO"),
+        ("{}", "images"),
+        (nan, "bbox.1 is nan"),
+    ]:
         (tmp_path / "set/boxes.json").write_text(text)
         with pytest.raises(UserError, match=message):
             load(tmp_path, COCO, "train", "localise", ["spot"])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from vrft_aug.data.sources import absent
 from vrft_aug.errors import UserError, nearest, shown
@@ -35,7 +35,7 @@ class _Image(BaseModel):
 class _Annotation(BaseModel):
     image_id: int
     category_id: int
-    bbox: tuple[float, float, float, float]  # x, y, width, height
+    bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]  # x, y, width, height
     iscrowd: int = 0
 
 
@@ -122,7 +122,7 @@ def _labels(coco: _Coco, path: Path, task: Task, box_names: Mapping[str, str]) -
 def _box(item: _Annotation, label: str, image: _Image, path: Path) -> Box:
     x, y, width, height = item.bbox
     over = max(-x, -y, x + width - image.width, y + height - image.height)
-    if not (width > 0 and height > 0 and over <= OVERSHOOT):  # also refuses nan
+    if not (width > 0 and height > 0 and over <= OVERSHOOT):
         raise UserError(
             f"{path}: box {list(item.bbox)} (x, y, width, height) of {image.file_name} is empty or outside "
             f"its image of {image.width} x {image.height} pixels"

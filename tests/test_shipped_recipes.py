@@ -1,0 +1,81 @@
+"""Every shipped recipe holds together; on the real data where that is at hand."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from vrft_aug.check import check_recipe
+from vrft_aug.data.load import load_cases, make_task
+from vrft_aug.data.splits import SPLITS
+from vrft_aug.knowledge.bank import injected_text, load_bank
+from vrft_aug.recipe import DATA_ROOT_VARIABLE
+from vrft_aug.recipe_file import load_recipe, shipped_recipes
+from vrft_aug.scorer import Scorer
+
+ROOT = Path(os.environ.get(DATA_ROOT_VARIABLE) or "data")
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_rewards_and_knowledge_fit_the_tasks(name: str) -> None:
+    recipe = load_recipe(name)
+    for stage in recipe.stages:
+        task = make_task(stage.task, recipe.tasks[stage.task])
+        Scorer(task, stage.rewards)
+        bank = recipe.tasks[stage.task].knowledge
+        if bank is not None:
+            assert injected_text(load_bank(bank), task.labels, "attributes")
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_trainer_settings_are_known_to_trl(name: str) -> None:
+    from dataclasses import fields
+
+    from trl import GRPOConfig, SFTConfig
+
+    for stage in load_recipe(name).stages:
+        config = SFTConfig if stage.method == "sft" else GRPOConfig
+        assert stage.trainer.keys() <= {field.name for field in fields(config)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in shipped_recipes() if name.startswith("fundus-demo")])
+def test_demo_recipes_check_out_without_any_data(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(DATA_ROOT_VARIABLE, raising=False)
+    assert check_recipe(load_recipe(name))[-1].cases == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "needs", "counts"),
+    [
+        ("retinamnist", "retinamnist.npz", {"grade": [1080, 120, 400]}),
+        ("idrid-grade", "idrid", {"grade": [313, 58, 79], "lesions": [313, 58, 79]}),
+        ("idrid-localise", "idrid", {"lesions": [313, 58, 79]}),
+        ("busi", "busi", {"tumour": [540, 81, 159]}),
+    ],
+)
+def test_real_data_loads_and_decodes(name: str, needs: str, counts: dict[str, list[int]]) -> None:
+    if not (ROOT / needs).exists():
+        pytest.skip(f"no {needs} under {ROOT} ({DATA_ROOT_VARIABLE})")
+    recipe = load_recipe(name, [f"data_root={ROOT}"])
+    assert check_recipe(recipe)
+    for task_name, wanted in counts.items():
+        config = recipe.tasks[task_name]
+        task = make_task(task_name, config)
+        found = [load_cases(config, task, recipe.root(), split) for split in SPLITS]
+        assert [len(cases) for cases in found] == wanted
+        owners = [{case.id.rpartition("/")[2] for case in cases} for cases in found]
+        assert name == "retinamnist" or not owners[0] & owners[1]
+        assert found[2][-1].images[0].open().mode == "RGB"
+
+
+def test_grading_and_localising_share_their_splits() -> None:
+    if not (ROOT / "idrid").exists():
+        pytest.skip(f"no idrid under {ROOT} ({DATA_ROOT_VARIABLE})")
+    recipe = load_recipe("idrid-grade", [f"data_root={ROOT}"])
+    for split in SPLITS:
+        lesions, grade = (
+            load_cases(config, make_task(name, config), recipe.root(), split)
+            for name, config in recipe.tasks.items()
+        )
+        assert [case.id for case in lesions] == [case.id for case in grade]
