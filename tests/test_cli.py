@@ -15,20 +15,18 @@ from vrft_aug import __version__
 from vrft_aug.cli import app
 from vrft_aug.knowledge.bank import SHIPPED
 
-COMMANDS = tuple(
-    [
-        "demo",
-        "init",
-        "check",
-        "prompt",
-        "score",
-        "train",
-        "evaluate",
-        "predict",
-        "report",
-        "tiny",
-        "knowledge",
-    ]
+COMMANDS = (
+    "demo",
+    "init",
+    "check",
+    "prompt",
+    "score",
+    "train",
+    "evaluate",
+    "predict",
+    "report",
+    "tiny",
+    "knowledge",
 )
 
 
