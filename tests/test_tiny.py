@@ -176,7 +176,8 @@ def tutor() -> Tutor:
 
 
 def test_tokenizer_keeps_text_and_whole_tokens(tutor: Tutor) -> None:
-    text = '<think>Findings: cotton wool spots.</think><answer>[{"bbox_2d":[4,108,12,112],"label":"μ naïve"}]</answer>'
+    box = '[{"bbox_2d":[4,108,12,112],"label":"μ naïve"}]'
+    text = f"<think>Findings: cotton wool spots.</think><answer>{box}</answer>"
     ids = tutor.tokenizer(text).input_ids
     assert tutor.tokenizer.decode(ids) == text
     pieces = [tutor.tokenizer.decode([i]) for i in ids]

@@ -1,4 +1,4 @@
-"""The arms that a recipe is compared with: the same data, model, seed and rollout budget, less of the method."""
+"""The arms that a recipe is compared with: equal data, model, seed and rollout budget, less of the method."""
 
 from __future__ import annotations
 
@@ -44,11 +44,15 @@ def sft(recipe: Recipe, trainer: dict[str, object] | None = None) -> Recipe:
 
 def rollouts(recipe: Recipe) -> int:
     """How many completions a recipe's training samples or is shown in all."""
-    return sum(s.steps * s.prompts_per_step * (s.generations if s.method == "grpo" else 1) for s in recipe.stages)
+    return sum(
+        s.steps * s.prompts_per_step * (s.generations if s.method == "grpo" else 1) for s in recipe.stages
+    )
 
 
 def _without_knowledge(recipe: Recipe) -> Recipe:
-    return recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"injection": Injection()})})
+    return recipe.model_copy(
+        update={"evaluation": recipe.evaluation.model_copy(update={"injection": Injection()})}
+    )
 
 
 def _all_steps(recipe: Recipe, last: StageConfig) -> StageConfig:

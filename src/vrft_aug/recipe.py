@@ -181,6 +181,7 @@ class StageConfig(Strict):
     generations: int = Field(default=8, ge=2)
     max_new_tokens: int = Field(default=256, ge=1)
     save_steps: int = Field(default=50, ge=1)
+    prefix_sharing: bool = True  # grpo: compute each prompt once per group; off is the stock trainer
     trainer: dict[str, Any] = {}  # trl.GRPOConfig or trl.SFTConfig settings under their own names
 
     @field_validator("rewards", mode="before")

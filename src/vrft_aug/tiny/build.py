@@ -2,7 +2,7 @@
 
 Stage 1 teaches the vision tower what lies where, stage 2 the language model to look definitions up in text;
 the two share no weights and run side by side, a thread each. Stage 3 teaches both together to answer about
-pictures, first with the tower fixed, then all of it. Every finished stage is kept in `<output>.work`, so
+pictures. Every finished stage is kept in `<output>.work`, so
 that an interrupted build goes on where it stopped.
 """
 
@@ -44,9 +44,8 @@ def build(output: Path, seed: int = 0, scale: float = 1.0) -> None:
     for name in ("vision", "text"):
         _load(tutor.model, work / f"{name}.safetensors")
     pools = _pools(seed, scale)
-    for name, full, rows, see in (("pictures", 900, 10, False), ("together", 250, 8, True)):
-        learn = partial(train_pictures, tutor, pools, _steps(full, scale), rows, 3, seed, see=see)
-        _stage(work / f"{name}.safetensors", tutor.model, tutor.model, learn)
+    learn = partial(train_pictures, tutor, pools, _steps(800, scale), 10, 3, seed)
+    _stage(work / "pictures.safetensors", tutor.model, tutor.model, learn)
     save(tutor, output)
     shutil.rmtree(work)
 

@@ -70,11 +70,12 @@ def _check_labels(config: ProceduralData, task: Task) -> None:
     if task.kind == "grade":
         if config.modality != "fundus" or len(task.labels) != len(GRADES):
             raise UserError(
-                f"task {task.name!r}: only procedural fundus data is graded, with {len(GRADES)} labels in order; "
+                f"task {task.name!r}: only procedural fundus data is graded, with {len(GRADES)} labels; "
                 f"got {config.modality} with {len(task.labels)}"
             )
         return
     known = {*KINDS, *APPEARANCE[config.modality], "normal"} if task.kind == "classify" else set(KINDS)
     for label in task.labels:
         if label not in known:
-            raise UserError(f"task {task.name!r}: procedural data has no label {label!r}; it has {', '.join(sorted(known))}")
+            has = ", ".join(sorted(known))
+            raise UserError(f"task {task.name!r}: procedural data has no label {label!r}; it has {has}")

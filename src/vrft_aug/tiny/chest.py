@@ -32,7 +32,9 @@ def draw_chest(
         """Blend an ellipse [x1, y1, x2, y2] (image pixels) of a grey level into the film."""
         mask = Image.new("L", (width * SCALE, height * SCALE))
         ImageDraw.Draw(mask).ellipse([v * SCALE for v in shape], fill=255)
-        alpha = np.asarray(mask.filter(ImageFilter.GaussianBlur(blur * SCALE)), dtype=np.float32) / 255 * strength
+        alpha = (
+            np.asarray(mask.filter(ImageFilter.GaussianBlur(blur * SCALE)), dtype=np.float32) / 255 * strength
+        )
         film[:] = film * (1 - alpha) + grey * alpha
 
     mid = width / 2 + rng.uniform(-2, 2) * unit
@@ -48,7 +50,13 @@ def draw_chest(
             cx = mid + side * width * 0.23
             arc = Image.new("L", (width * SCALE, height * SCALE))
             box = [(cx - half) * SCALE, (y - 5 * unit) * SCALE, (cx + half) * SCALE, (y + 9 * unit) * SCALE]
-            ImageDraw.Draw(arc).arc(box, 200 if side < 0 else 180, 360 if side < 0 else 340, fill=255, width=round(2 * unit * SCALE))
+            ImageDraw.Draw(arc).arc(
+                box,
+                200 if side < 0 else 180,
+                360 if side < 0 else 340,
+                fill=255,
+                width=round(2 * unit * SCALE),
+            )
             film += np.asarray(arc, dtype=np.float32) / 255 * rng.uniform(14, 24)
     big = "enlarged heart" in kinds
     reach = width * (rng.uniform(0.25, 0.29) if big else rng.uniform(0.14, 0.17))
@@ -67,7 +75,12 @@ def draw_chest(
     if "pneumothorax" in kinds:
         x, y1, y2 = lung()
         side = 1 if x > mid else -1
-        shape = [x + side * half * 0.1 - half * 0.75, y1, x + side * half * 0.1 + half * 0.75, y1 + (y2 - y1) * 0.5]
+        shape = [
+            x + side * half * 0.1 - half * 0.75,
+            y1,
+            x + side * half * 0.1 + half * 0.75,
+            y1 + (y2 - y1) * 0.5,
+        ]
         paint(shape, 4, 1.0, 0.8 * unit)
         found.append(Finding("pneumothorax", clip_box((shape[0], shape[1], shape[2], shape[3]), size)))
     if "effusion" in kinds:
@@ -82,7 +95,12 @@ def draw_chest(
         cx, cy = x + rng.uniform(-0.3, 0.3) * half, y1 + (y2 - y1) * rng.uniform(0.3, 0.65)
         for _ in range(5):
             dx, dy = rng.normal(scale=r * 0.3, size=2)
-            paint([cx + dx - r * 0.6, cy + dy - r * 0.6, cx + dx + r * 0.6, cy + dy + r * 0.6], 190, 0.4, 2.5 * unit)
+            paint(
+                [cx + dx - r * 0.6, cy + dy - r * 0.6, cx + dx + r * 0.6, cy + dy + r * 0.6],
+                190,
+                0.4,
+                2.5 * unit,
+            )
         found.append(Finding("opacity", clip_box((cx - r, cy - r, cx + r, cy + r), size)))
     if "nodule" in kinds:
         x, y1, y2 = lung()

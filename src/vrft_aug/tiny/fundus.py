@@ -111,7 +111,11 @@ class _Fundus:
         width, height = self.size
         red = self.rng.uniform(165, 225)
         base = np.array([red, red * self.rng.uniform(0.42, 0.58), red * self.rng.uniform(0.12, 0.3)])
-        grain = 1 + 0.05 * smooth_noise(self.rng, width, height, 5) + 0.02 * smooth_noise(self.rng, width, height, 14)
+        grain = (
+            1
+            + 0.05 * smooth_noise(self.rng, width, height, 5)
+            + 0.02 * smooth_noise(self.rng, width, height, 14)
+        )
         small = np.clip(base * grain[..., None], 0, 255).astype(np.uint8)
         return Image.fromarray(small).resize((width * SCALE, height * SCALE), Image.Resampling.BILINEAR)
 
@@ -125,7 +129,9 @@ class _Fundus:
         return Image.fromarray(np.clip(np.asarray(self.canvas) * light[..., None], 0, 255).astype(np.uint8))
 
     def _ellipse(self, x: float, y: float, rx: float, ry: float, colour: tuple[int, int, int]) -> None:
-        self.pen.ellipse([(x - rx) * SCALE, (y - ry) * SCALE, (x + rx) * SCALE, (y + ry) * SCALE], fill=colour)
+        self.pen.ellipse(
+            [(x - rx) * SCALE, (y - ry) * SCALE, (x + rx) * SCALE, (y + ry) * SCALE], fill=colour
+        )
 
     def _line(self, points: list[Point], width: float, colour: tuple[int, int, int]) -> None:
         scaled = [(x * SCALE, y * SCALE) for x, y in points]

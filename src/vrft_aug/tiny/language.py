@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from vrft_aug.tiny.lessons import Lesson, picture_lessons, text_lessons
 from vrft_aug.tiny.packing import IGNORED, Packed, Row, pack
 from vrft_aug.tiny.pool import Modality, Pool
-from vrft_aug.tiny.vision import grid, learning_rate, patches, sample_batch
+from vrft_aug.tiny.vision import Heads, grid, learning_rate, patches, sample_batch, see, vision_loss
 
 IMAGE_PAD = "<|image_pad|>"
 VISION_END = "<|vision_end|>"
@@ -78,13 +78,20 @@ class Tutor:
         ids = torch.tensor([prefix])
         kinds = (ids == self.tokenizer.convert_tokens_to_ids(IMAGE_PAD)).long()
         positions, _ = self.model.model.get_rope_index(ids, mm_token_type_ids=kinds, image_grid_thw=frame)
-        return positions[:, 0]
+        first: Tensor = positions[:, 0]
+        return first
 
-    def loss(self, batch: Packed, pixels: Tensor | None = None, frames: Tensor | None = None) -> tuple[Tensor, float]:
+    def loss(
+        self, batch: Packed, pixels: Tensor | None = None, frames: Tensor | None = None
+    ) -> tuple[Tensor, float]:
         """Mean cross-entropy of the learned tokens, and the share of them that come out right."""
         pictures = {} if pixels is None else {"pixel_values": pixels, "image_grid_thw": frames}
         hidden = self.model.model(
-            input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False, **pictures
+            input_ids=batch.ids,
+            attention_mask=batch.mask,
+            position_ids=batch.positions,
+            use_cache=False,
+            **pictures,
         ).last_hidden_state
         learned = batch.labels != IGNORED
         logits = self.model.lm_head(hidden[learned])
@@ -95,41 +102,58 @@ class Tutor:
 def train_text(tutor: Tutor, steps: int, rows: int, branches: int, seed: int) -> None:
     """Stage 2: the language model alone, on text."""
     rng = np.random.default_rng([seed, 2])
-    parameters = list(tutor.model.model.language_model.parameters())
-    _optimise(parameters, steps, 2e-3, "text", lambda: tutor.loss(tutor.text_batch(rows, branches, rng)))
+    groups = [(list(tutor.model.model.language_model.parameters()), 2e-3)]
+    _optimise(groups, steps, "text", lambda: tutor.loss(tutor.text_batch(rows, branches, rng)))
 
 
 def train_pictures(
-    tutor: Tutor, pools: Sequence[tuple[Pool, float]], steps: int, rows: int, branches: int, seed: int, see: bool
+    tutor: Tutor, pools: Sequence[tuple[Pool, float]], steps: int, rows: int, branches: int, seed: int
 ) -> None:
-    """Stage 3: pictures and text in turns, two to one; the vision tower learns along where `see`."""
-    rng = np.random.default_rng([seed, 3, int(see)])
-    tutor.model.model.visual.requires_grad_(see)
-    parameters = [p for p in tutor.model.parameters() if p.requires_grad]
+    """Stage 3: everything together; questions about pictures, text lessons and stage 1's lessons in turns."""
+    rng = np.random.default_rng([seed, 3])
+    torch.manual_seed(seed)
+    heads, tower = Heads(), tutor.model.model.visual
+    groups = [
+        (list(tutor.model.model.language_model.parameters()), 1e-3),
+        (list(tower.parameters()), 5e-4),
+        (list(heads.parameters()), 2e-3),
+    ]
     shares = [share for _, share in pools]
 
     def turn() -> tuple[Tensor, float]:
-        if rng.random() < 0.25:
+        kind = rng.random()
+        if kind < 0.2:
             return tutor.loss(tutor.text_batch(rows, 12, rng))
         pool = pools[int(rng.choice(len(pools), p=shares))][0]
+        if kind < 0.4:
+            loss, parts = vision_loss(heads, *see(tower, pool, 2 * rows, rng), pool.size)
+            return loss, parts["exact set"]
         return tutor.loss(*tutor.picture_batch(pool, rows, branches, rng))
 
-    _optimise(parameters, steps, 4e-4 if see else 1e-3, "pictures", turn)
-    tutor.model.model.visual.requires_grad_(True)
+    _optimise(groups, steps, "pictures", turn)
 
 
 def _optimise(
-    parameters: list[nn.Parameter], steps: int, peak: float, name: str, turn: Callable[[], tuple[Tensor, float]]
+    groups: list[tuple[list[nn.Parameter], float]],
+    steps: int,
+    name: str,
+    turn: Callable[[], tuple[Tensor, float]],
 ) -> None:
-    optimiser = torch.optim.AdamW(parameters, lr=peak, weight_decay=0.02, betas=(0.9, 0.98))
+    """AdamW over groups of (weights, peak learning rate)."""
+    optimiser = torch.optim.AdamW(
+        [{"params": weights, "lr": peak, "peak": peak} for weights, peak in groups],
+        weight_decay=0.02,
+        betas=(0.9, 0.98),
+    )
     seen: list[tuple[float, float]] = []
     for step in range(steps):
         for group in optimiser.param_groups:
-            group["lr"] = peak * learning_rate(step, steps)
+            group["lr"] = group["peak"] * learning_rate(step, steps)
         loss, right = turn()
         optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for weights, _ in groups:
+            nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         seen.append((loss.item(), right))
         if step % 25 == 24 or step == steps - 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from vrft_aug.tiny.phrases import APPEARANCE, NOTHING, PICTURE, described, facts
 from vrft_aug.tiny.pool import Modality
 from vrft_aug.tiny.scene import Finding
 from vrft_aug.tiny.systems import System, random_facts, random_system, suits
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SPACE = BoxSpace("processed")
 GRID = 4  # boxes are taught in multiples of so many pixels of the processed image
@@ -44,19 +47,27 @@ def completed(thought: str, answer: str) -> tuple[str, str]:
     return f"<think>{thought}</think>", f"<answer>{answer}</answer>"
 
 
-def class_lesson(system: System, found: Collection[str], rng: np.random.Generator, told: bool, images: int) -> Lesson:
+def class_lesson(
+    system: System, found: Collection[str], rng: np.random.Generator, told: bool, images: int
+) -> Lesson:
     """A picture to be put in a class; `told` says whether the prompt defines the classes."""
     place: Literal["system", "user"] = "system" if images == 0 and rng.random() < 0.15 else "user"
     injection = Injection(style="definitions" if told else "none", place=place)
-    return _lesson(system.task, images, reasoning(system.modality, found, rng), system.label(found), injection, system)
+    return _lesson(
+        system.task, images, reasoning(system.modality, found, rng), system.label(found), injection, system
+    )
 
 
-def yes_no_lesson(modality: Modality, found: Collection[str], rng: np.random.Generator, images: int) -> Lesson:
+def yes_no_lesson(
+    modality: Modality, found: Collection[str], rng: np.random.Generator, images: int
+) -> Lesson:
     """Is a finding there? Asked by its name or its look."""
     names = list(APPEARANCE[modality])
     present = [name for name in names if name in found]
     name = str(rng.choice(present if present and rng.random() < 0.5 else names))
-    question = f"Does the {PICTURE[modality]} show {described(modality, name, str(rng.choice(['name', 'look'])))}?"
+    question = (
+        f"Does the {PICTURE[modality]} show {described(modality, name, str(rng.choice(['name', 'look'])))}?"
+    )
     task = Task("question", "classify", question, ("no", "yes"), PICTURE[modality])
     return _lesson(task, images, reasoning(modality, found, rng), "yes" if name in found else "no")
 
@@ -85,7 +96,11 @@ def box_lesson(
 
 
 def picture_lessons(
-    modality: Modality, findings: Sequence[Finding], size: tuple[int, int], count: int, rng: np.random.Generator
+    modality: Modality,
+    findings: Sequence[Finding],
+    size: tuple[int, int],
+    count: int,
+    rng: np.random.Generator,
 ) -> list[Lesson]:
     """Several different questions about one picture of (width, height) pixels."""
     found = facts(findings, size)
@@ -131,7 +146,9 @@ def corpus(rng: np.random.Generator, count: int) -> Iterator[str]:
         yield lesson.reason.removeprefix("<think>").removesuffix("</think>")
         yield lesson.answer.removeprefix("<answer>").removesuffix("</answer>")
         boxes = (GRID * rng.integers(0, 37, size=(2, 4))).tolist()
-        yield json.dumps([{"bbox_2d": b, "label": k} for k in BOXED[modality] for b in boxes], separators=(",", ":"))
+        yield json.dumps(
+            [{"bbox_2d": b, "label": k} for k in BOXED[modality] for b in boxes], separators=(",", ":")
+        )
     for bank in sorted(SHIPPED.glob("*.yaml")):  # so that a real prompt is not spelled letter by letter
         for style in ("definitions", "attributes"):
             known = load_bank(bank.stem)
@@ -154,5 +171,5 @@ def _lesson(
 class _Blank:
     """Stands for a picture whose pixels are passed beside the chat."""
 
-    def open(self) -> None:  # type: ignore[override]
+    def open(self) -> Image:
         raise AssertionError("a lesson's picture is not opened")

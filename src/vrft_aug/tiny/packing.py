@@ -18,7 +18,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Row:
-    """A prefix and its branches; a branch is its token ids and how many of them, from its start, are given."""
+    """A prefix and its branches; a branch is its token ids and how many of the first are given."""
 
     prefix: Sequence[int]
     prefix_positions: Tensor  # (3, prefix length)

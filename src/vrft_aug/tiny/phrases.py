@@ -64,7 +64,7 @@ def reasoning(modality: Modality, found: Collection[str], rng: np.random.Generat
 
 
 def joined(words: Sequence[str], by: str) -> str:
-    """"a", "a and b", "a, b and c"."""
+    """ "a", "a and b", "a, b and c"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {by} {words[-1]}"
 
 

@@ -13,7 +13,7 @@ SCALE = 2  # everything is drawn at SCALE times the size and averaged down, for 
 
 
 class Finding(NamedTuple):
-    """One thing that can be seen; the box is in pixels of the image, corners x1, y1 inside, x2, y2 outside."""
+    """One thing that can be seen; its box is x1, y1 (inside), x2, y2 (outside) in pixels of the image."""
 
     kind: str
     box: tuple[float, float, float, float]

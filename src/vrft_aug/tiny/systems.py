@@ -83,17 +83,25 @@ def random_system(modality: Modality, rng: np.random.Generator) -> System:
 
 
 def _worded(
-    modality: Modality, ordered: bool, labels: tuple[str, ...], rungs: list[set[str]], rng: np.random.Generator
+    modality: Modality,
+    ordered: bool,
+    labels: tuple[str, ...],
+    rungs: list[set[str]],
+    rng: np.random.Generator,
 ) -> System:
     style = str(rng.choice(["name", "look", "both", "mixed"], p=[0.35, 0.2, 0.3, 0.15]))
     ending = str(rng.choice(["", " seen", " present"]))
-    classes = {}
+    classes: dict[str, ClassKnowledge] = {}
     for label, rung in zip(labels, rungs, strict=True):
         words = [
             described(modality, str(name), str(rng.choice(["name", "look"])) if style == "mixed" else style)
             for name in rng.permutation(sorted(rung))
         ]
-        text = joined(words, "or") + ending if words else str(rng.choice([NOTHING, "none of the others", "nothing"]))
+        text = (
+            joined(words, "or") + ending
+            if words
+            else str(rng.choice([NOTHING, "none of the others", "nothing"]))
+        )
         if ordered and len(classes) == 1 and rng.random() < 0.3:
             text += " only"
         classes[label] = ClassKnowledge(definition=text + ".")

@@ -48,7 +48,7 @@ def grid(count: int, size: tuple[int, int]) -> Tensor:
 
 
 def cell_targets(findings: Sequence[Finding], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """For every visual token, row by row: which kinds lie in it (T, K) and the box bins of the largest (T, 4).
+    """For every visual token, row by row: the kinds that lie in it (T, K), box bins of the largest (T, 4).
 
     Bins are -1 where nothing lies.
     """
@@ -76,7 +76,9 @@ class Heads(nn.Module):
         self.quadrants = nn.Linear(HIDDEN, 5)
 
 
-def sample_batch(pool: Pool, batch: int, rng: np.random.Generator) -> tuple[np.ndarray, list[tuple[Finding, ...]]]:
+def sample_batch(
+    pool: Pool, batch: int, rng: np.random.Generator
+) -> tuple[np.ndarray, list[tuple[Finding, ...]]]:
     """Pictures drawn from a pool, mirrored at random where anatomy allows it."""
     pixels, found = [], []
     for index in rng.integers(len(pool.pixels), size=batch):
@@ -87,7 +89,9 @@ def sample_batch(pool: Pool, batch: int, rng: np.random.Generator) -> tuple[np.n
     return np.stack(pixels), found
 
 
-def train_vision(visual: Any, pools: Sequence[tuple[Pool, float]], steps: int, batch: int, seed: int) -> Heads:
+def train_vision(
+    visual: Any, pools: Sequence[tuple[Pool, float]], steps: int, batch: int, seed: int
+) -> Heads:
     """Train the tower in place on pools drawn by their share; returns the heads, to measure with."""
     rng = np.random.default_rng([seed, 1])
     torch.manual_seed(seed)
@@ -98,16 +102,24 @@ def train_vision(visual: Any, pools: Sequence[tuple[Pool, float]], steps: int, b
         for group in optimiser.param_groups:
             group["lr"] = 2e-3 * learning_rate(step, steps)
         pool = pools[int(rng.choice(len(pools), p=[share for _, share in pools]))][0]
-        pixels, found = sample_batch(pool, batch, rng)
-        tokens = visual(patches(pixels), grid_thw=grid(batch, pool.size)).pooler_output.view(batch, -1, HIDDEN)
-        loss, parts = vision_loss(heads, tokens, found, pool.size)
+        loss, parts = vision_loss(heads, *see(visual, pool, batch, rng), pool.size)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         if step % 25 == 0 or step == steps - 1:
             LOG.info("vision %d/%d %s", step, steps, {k: round(v, 3) for k, v in parts.items()})
     return heads
+
+
+def see(
+    visual: Any, pool: Pool, batch: int, rng: np.random.Generator
+) -> tuple[Tensor, list[tuple[Finding, ...]]]:
+    """Visual tokens (batch, T, hidden) of pictures drawn from a pool, and what is in them."""
+    pixels, found = sample_batch(pool, batch, rng)
+    return visual(patches(pixels), grid_thw=grid(batch, pool.size)).pooler_output.view(
+        batch, -1, HIDDEN
+    ), found
 
 
 def vision_loss(
@@ -124,7 +136,9 @@ def vision_loss(
     pooled = tokens.mean(dim=1)
     said = heads.present(pooled)
     parts = {
-        "kinds": F.binary_cross_entropy_with_logits(heads.kinds(tokens), kinds, reduction="sum") / len(tokens) / 10,
+        "kinds": F.binary_cross_entropy_with_logits(heads.kinds(tokens), kinds, reduction="sum")
+        / len(tokens)
+        / 10,
         "boxes": F.cross_entropy(boxes, bins[somewhere].view(-1)),
         "present": F.binary_cross_entropy_with_logits(said, present, reduction="sum") / len(tokens),
         "quadrants": F.cross_entropy(heads.quadrants(pooled), quadrants),

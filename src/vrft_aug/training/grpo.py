@@ -12,6 +12,7 @@ from vrft_aug.scorer import Scorer
 from vrft_aug.training.loop import StageJob, case_dataset, run_trainer, trainer_row
 from vrft_aug.training.order import case_order
 from vrft_aug.training.policy import Policy, case_frame, eos_token_ids, lora_config
+from vrft_aug.training.prefix import enable_prefix_sharing
 from vrft_aug.training.progress import ProgressBar, RunLog
 from vrft_aug.training.rewards_bridge import RolloutBuffer, reward_function
 from vrft_aug.training.trainer_settings import generation_round, grpo_settings
@@ -46,7 +47,8 @@ def train_grpo(policy: Policy, job: StageJob) -> Any:
         peft_config=lora_config(job.model),
         callbacks=[log, bar],
     )
-    # Here, between making the trainer and running it, is where a trainer is changed (prefix sharing).
+    if stage.prefix_sharing:
+        enable_prefix_sharing(trainer)
     return run_trainer(trainer, log, bar, job.resume_from)
 
 
