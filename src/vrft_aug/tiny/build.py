@@ -37,11 +37,13 @@ def build(output: Path, seed: int = 0, scale: float = 1.0) -> None:
     """Build the model into the folder `output`; `scale` shortens every stage, for a test of the road."""
     work = output.with_name(output.name + ".work")
     work.mkdir(parents=True, exist_ok=True)
+    parts = {"vision": _vision, "text": _text}
     with ProcessPoolExecutor(2, get_context("spawn"), initializer=_alone) as side_by_side:
-        for stage in [side_by_side.submit(part, work, seed, scale) for part in (_vision, _text)]:
+        missing = [part for name, part in parts.items() if not (work / f"{name}.safetensors").is_file()]
+        for stage in [side_by_side.submit(part, work, seed, scale) for part in missing]:
             stage.result()
     tutor = _student(seed, scale)
-    for name in ("vision", "text"):
+    for name in parts:
         _load(tutor.model, work / f"{name}.safetensors")
     pools = _pools(seed, scale)
     learn = partial(train_pictures, tutor, pools, _steps(800, scale), 10, 3, seed)
