@@ -100,10 +100,13 @@ def model_inputs(processor: Any, copies: int, prompts: list[dict[str, Any]]) -> 
     ]
     return dict(
         processor.apply_chat_template(
-            conversations, add_generation_prompt=True, tokenize=True, return_dict=True, padding=True,
-            return_tensors="pt",
+            conversations,
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            processor_kwargs={"padding": True, "return_tensors": "pt"},
         )
-    )  # fmt: skip
+    )
 
 
 def scored_batch(processor: Any, copies: int, shuffle: bool) -> dict[str, Any]:

@@ -251,16 +251,26 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run.")]) -
 
 @tiny_app.command("build")
 def tiny_build(
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Default: the weights in the package.")
-    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")] = Path("tiny-model"),
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
 ) -> None:
-    """Make the embedded model anew, about an hour on two processors."""
-    from vrft_aug.perception.view import TINY_FOLDER
+    """Make the embedded model anew, about an hour on two processors; goes on where it was interrupted."""
     from vrft_aug.tiny.build import build
 
-    build(output or TINY_FOLDER, seed)
+    build(output, seed)
+    typer.echo(f"wrote {output}; use it as model.name={output}")
+
+
+@tiny_app.command("card")
+def tiny_card(
+    output: Annotated[Path, typer.Option("--output", "-o")] = Path("docs/tiny-model.md"),
+    model: Annotated[str, typer.Option(help="`tiny` or a folder that `vrft tiny build` made.")] = "tiny",
+    pictures: Annotated[int, typer.Option(min=10, help="New pictures of each modality.")] = 200,
+) -> None:
+    """Measure what the tiny model can do, and write its model card."""
+    from vrft_aug.tiny.card import write_card
+
+    typer.echo(write_card(model, output, pictures))
 
 
 @knowledge_app.command("list")

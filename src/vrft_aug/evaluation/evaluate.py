@@ -23,19 +23,20 @@ from vrft_aug.perception.spaces import Frame
 from vrft_aug.recipe import ModelConfig, Recipe
 from vrft_aug.recipe_file import RUN_RECIPE, load_recipe
 from vrft_aug.training.lengths import check_lengths
-from vrft_aug.training.material import Material, load_material
+from vrft_aug.training.material import Material, evaluation_material
 from vrft_aug.training.policy import Policy, case_frame, load_policy, written_model
 
 RUN_MODEL = "model"  # in a run folder
 
 
-def evaluate(policy: Policy, recipe: Recipe) -> Report:
+def evaluate(policy: Policy, recipe: Recipe, material: Material | None = None) -> Report:
     """Judge a policy as the recipe's evaluation says: greedy answers, and sampled ones for votes.
 
-    Raises UserError where data is absent or wrong.
+    `material` is that of the evaluation, where it has been read already. Raises UserError where data is
+    absent or wrong.
     """
     wanted, started = recipe.evaluation, time.monotonic()
-    material = load_material(recipe, wanted.task, wanted.split, wanted.injection, policy.space, wanted.limit)
+    material = material or evaluation_material(recipe, policy.space)
     check_lengths(policy, "evaluation", material, wanted.max_new_tokens)
     frames = [case_frame(policy, material.task, case) for case in material.cases]
     greedy = [one for (one,) in _generate(policy, material, recipe, samples=1, temperature=None)]

@@ -35,6 +35,7 @@ LOG = logging.getLogger(__name__)
 
 def build(output: Path, seed: int = 0, scale: float = 1.0) -> None:
     """Build the model into the folder `output`; `scale` shortens every stage, for a test of the road."""
+    _tell()
     work = output.with_name(output.name + ".work")
     work.mkdir(parents=True, exist_ok=True)
     parts = {"vision": _vision, "text": _text}
@@ -61,8 +62,12 @@ def save(tutor: Tutor, output: Path) -> None:
     tutor.processor.save_pretrained(output)
 
 
-def _alone() -> None:
+def _tell() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+
+
+def _alone() -> None:
+    _tell()
     torch.set_num_threads(1)
 
 

@@ -40,6 +40,12 @@ def load_material(
     return Material(task=task, cases=chosen, prompts=prompts)
 
 
+def evaluation_material(recipe: Recipe, space: BoxSpace) -> Material:
+    """What the recipe's evaluation is on."""
+    wanted = recipe.evaluation
+    return load_material(recipe, wanted.task, wanted.split, wanted.injection, space, wanted.limit)
+
+
 def word_prompts(
     task: Task, cases: Sequence[Case], space: BoxSpace, injection: Injection, bank: KnowledgeBank | None
 ) -> tuple[Prompt, ...]:

@@ -10,30 +10,33 @@ from vrft_aug.nouns import Case
 from vrft_aug.recipe import Recipe
 from vrft_aug.scorer import Scorer
 from vrft_aug.training.lengths import check_lengths
-from vrft_aug.training.material import Material, load_material
+from vrft_aug.training.material import Material, evaluation_material, load_material
 from vrft_aug.training.policy import Policy, case_frame, lora_config
 from vrft_aug.training.targets import target_completion
 from vrft_aug.training.trainer_settings import grpo_settings, sft_settings
 
 
-def check_run(recipe: Recipe, policy: Policy) -> None:
-    """Settings, rewards, data and prompt lengths of all stages and of the evaluation.
+def check_run(recipe: Recipe, policy: Policy) -> tuple[list[Material], Material]:
+    """Check settings, rewards, data and prompt lengths of all stages and of the evaluation.
 
-    Raises UserError for the first thing that is wrong.
+    Gives what it has read: the material of every stage, and that of the evaluation. Raises UserError for
+    the first thing that is wrong.
     """
     lora_config(recipe.model)
     for stage in recipe.stages:
         settings = sft_settings if stage.method == "sft" else grpo_settings
         settings(stage, policy, Path(), recipe.seed)
+    materials = []
     for stage in recipe.stages:
         material = load_material(recipe, stage.task, "train", stage.injection, policy.space)
         if stage.method == "grpo":
             Scorer(material.task, stage.rewards)
         completion = stage.max_new_tokens if stage.method == "grpo" else _longest_target(policy, material)
         check_lengths(policy, f"stage {stage.name!r}", material, completion)
-    wanted = recipe.evaluation
-    material = load_material(recipe, wanted.task, wanted.split, wanted.injection, policy.space, wanted.limit)
-    check_lengths(policy, "evaluation", material, wanted.max_new_tokens)
+        materials.append(material)
+    judged = evaluation_material(recipe, policy.space)
+    check_lengths(policy, "evaluation", judged, recipe.evaluation.max_new_tokens)
+    return materials, judged
 
 
 def _longest_target(policy: Policy, material: Material) -> int:

@@ -23,7 +23,7 @@ from vrft_aug.training.checkpoints import keep_only, last_checkpoint, publish_co
 from vrft_aug.training.grpo import train_grpo
 from vrft_aug.training.logs import METRICS, ROLLOUTS, cut_back
 from vrft_aug.training.loop import StageJob
-from vrft_aug.training.material import load_material
+from vrft_aug.training.material import Material
 from vrft_aug.training.order import stage_seed
 from vrft_aug.training.policy import load_policy, written_model
 from vrft_aug.training.preflight import check_run
@@ -45,7 +45,7 @@ def train(recipe: Recipe, output: Path, resume: bool = False, overwrite: bool = 
     if not recipe.stages:
         raise UserError(f"recipe {recipe.name!r} has no stages to train; expected at least one under stages")
     new = is_new_run(recipe, output, resume, overwrite)
-    check_run(recipe, load_policy(recipe.model))
+    materials, judged = check_run(recipe, load_policy(recipe.model))
     if new:
         start_run(recipe, output)
     facts: dict[str, Any] = {
@@ -56,19 +56,19 @@ def train(recipe: Recipe, output: Path, resume: bool = False, overwrite: bool = 
     }
     write_text(output / RUN_FILE, json.dumps(facts, indent=1) + "\n")
     console = Console(stderr=True)
-    for index in range(len(recipe.stages)):
-        train_stage(recipe, index, output, console)
+    for index, material in enumerate(materials):
+        train_stage(recipe, index, material, output, console)
     if not (output / RUN_MODEL).is_dir():
         publish_copy(stage_model(output, recipe.stages[-1].name), output / RUN_MODEL)
     if not (output / EVALUATION).is_file():
         policy = load_policy(written_model(recipe.model, output / RUN_MODEL))
-        save_report(evaluate(policy, recipe), output / EVALUATION)
+        save_report(evaluate(policy, recipe, judged), output / EVALUATION)
     facts |= {"finished": _now(), "stages": stage_summary(output)}
     write_text(output / RUN_FILE, json.dumps(facts, indent=1) + "\n")
     write_report(output)
 
 
-def train_stage(recipe: Recipe, index: int, output: Path, console: Console) -> None:
+def train_stage(recipe: Recipe, index: int, material: Material, output: Path, console: Console) -> None:
     """Train one stage from where it stands: done, at a checkpoint, or not begun."""
     stage = recipe.stages[index]
     target = stage_model(output, stage.name)
@@ -85,7 +85,7 @@ def train_stage(recipe: Recipe, index: int, output: Path, console: Console) -> N
     job = StageJob(
         stage=stage,
         model=start,
-        material=load_material(recipe, stage.task, "train", stage.injection, policy.space),
+        material=material,
         run=output,
         folder=folder,
         seed=stage_seed(recipe.seed, index),

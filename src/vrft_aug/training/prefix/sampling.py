@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-LEAVE_AT = 4  # finished rows leave when they are a 1/4 of the batch: selecting the cache costs about one step
+from vrft_aug.training.prefix.attention import SharedPrompts, attending
 
 
 def decode_groups(
@@ -25,43 +25,50 @@ def decode_groups(
     """Continue prompt `group[b]` for every row b; returns the sequences (B, P + new tokens).
 
     `input_ids` (U, P) are the unique prompts, padded on the left; `group` (B,) may name a prompt any number
-    of times. Greedy or sampled as `generation_config` says; a finished sequence is padded on the right.
+    of times. Greedy or sampled as `generation_config` says. A finished sequence leaves the batch at once, and
+    is padded on the right in what is returned. For models with full attention in every layer.
     """
-    pad = getattr(generation_config, "_pad_token_tensor", None)
+    from transformers import DynamicCache
+
     inputs = model.prepare_inputs_for_generation(input_ids, is_first_iteration=True, **state)
     outputs = model(**inputs, return_dict=True)
     state = model._update_model_kwargs_for_generation(outputs, state)
+    layers = [(layer.keys, layer.values) for layer in state["past_key_values"].layers]
+    mask = inputs.get("attention_mask")
+    prompts = SharedPrompts(layers, mask, group)
+    state["past_key_values"] = DynamicCache(config=model.config)  # of what each row writes itself
     state = select_rows(state, group)
     logits = outputs.logits[:, -1].index_select(0, group)
 
     length = input_ids.shape[1]
+    pad = generation_config._pad_token_tensor
     sequences = input_ids.new_full((len(group), stopping_criteria.max_length), 0 if pad is None else int(pad))
     sequences[:, :length] = input_ids[group]
-    live = torch.arange(len(group), device=input_ids.device)  # rows still in the batch
-    done = torch.zeros_like(live, dtype=torch.bool)  # those among them that have finished
-    while True:
-        scores = logits_processor(sequences[live, :length], logits.float())
-        tokens = _draw(scores, generation_config.do_sample)
-        sequences[live[~done], length] = tokens[~done]
-        length += 1
-        done = done | stopping_criteria(sequences[live, :length], None)
-        if done.all():
-            return sequences[:, :length]
-        if LEAVE_AT * int(done.sum()) >= len(done):
-            stay = (~done).nonzero().squeeze(1)
-            live, done, state = live[stay], done[stay], select_rows(state, stay)
-        inputs = model.prepare_inputs_for_generation(
-            sequences[live, :length], next_sequence_length=1, **state
-        )
-        outputs = model(**inputs, return_dict=True)
-        state = model._update_model_kwargs_for_generation(outputs, state)
-        logits = outputs.logits[:, -1]
+    live = torch.arange(len(group), device=group.device)  # the rows that are not finished
+    with attending(model, prompts):
+        while True:
+            scores = logits_processor(sequences[live, :length], logits.float())
+            sequences[live, length] = _draw(scores, generation_config.do_sample)
+            length += 1
+            done = stopping_criteria(sequences[live, :length], None)
+            if done.all():
+                return sequences[:, :length]
+            if done.any():
+                stay = (~done).nonzero().squeeze(1)
+                live, state = live[stay], select_rows(state, stay)
+                prompts.seat_rows(group[live])
+            inputs = model.prepare_inputs_for_generation(
+                sequences[live, :length], next_sequence_length=1, **state
+            )
+            outputs = model(**inputs, return_dict=True)
+            state = model._update_model_kwargs_for_generation(outputs, state)
+            logits = outputs.logits[:, -1]
 
 
 def select_rows(state: dict[str, Any], rows: torch.Tensor) -> dict[str, Any]:
     """What `generate` carries from token to token, for these rows (repeats allowed); the cache in place.
 
-    The images are left out: they are in the cache.
+    The images are left out: they are in the cache of the prompts.
     """
     state["past_key_values"].reorder_cache(rows)
     chosen = {k: v for k, v in state.items() if k not in ("pixel_values", "image_grid_thw")}

@@ -8,8 +8,7 @@ the stock method runs and the reason is logged once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial, wraps
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +20,7 @@ from vrft_aug.training.prefix.continuation import Completions, hidden_states_aft
 from vrft_aug.training.prefix.processing import OncePerPrompt
 from vrft_aug.training.prefix.rows import group_rows, images_per_row, join_rows, same_inputs, split_rows
 from vrft_aug.training.prefix.sampling import decode_groups
+from vrft_aug.training.prefix.swapped import swapped
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def why_not(trainer: Any) -> str | None:
 def _processing_once(trainer: Any, stock: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(stock)
     def generate_and_score(inputs: Any) -> Any:
-        with _swapped(trainer, "processing_class", OncePerPrompt(trainer.processing_class)):
+        with swapped(trainer, "processing_class", OncePerPrompt(trainer.processing_class)):
             return stock(inputs)
 
     return generate_and_score
@@ -76,7 +76,7 @@ def _sampling_once(trainer: Any, stock: Callable[..., Any]) -> Callable[..., Any
     @wraps(stock)
     def generate_single_turn(*args: Any, **kwargs: Any) -> Any:
         model = _causal_model(trainer, trainer.model)
-        with _swapped(model, "generate", partial(_generate, model, model.generate)):
+        with swapped(model, "generate", partial(_generate, model, model.generate)):
             return stock(*args, **kwargs)
 
     return generate_single_turn
@@ -159,7 +159,7 @@ def _log_probs(
 
 def _why_not_train(trainer: Any, model: Any, prompts: dict[str, Any], images: list[int]) -> str | None:
     causal = _causal_model(trainer, model)
-    if causal.is_gradient_checkpointing and causal.training:
+    if causal.training and any(getattr(part, "gradient_checkpointing", False) for part in causal.modules()):
         return "gradient checkpointing switches caches off"
     return _why_not_inputs(prompts, images)
 
@@ -177,7 +177,7 @@ def _score(
     backbone = _causal_model(trainer, model).base_model
     continued = partial(_continued, backbone, backbone.forward, completions)
     labels = completions.ids.masked_fill(completions.mask == 0, -100)
-    with trainer.accelerator.autocast(), _swapped(backbone, "forward", continued):
+    with trainer.accelerator.autocast(), swapped(backbone, "forward", continued):
         # Labels that are not to be shifted: TRL's fused head scores one hidden state against each.
         outputs = model(**prompts, shift_labels=labels, fused_lm_head=True)
     short = (0, ids.shape[1] - longest)
@@ -210,19 +210,6 @@ def _causal_model(trainer: Any, model: Any) -> Any:
     """The transformers model inside DDP and PEFT wrappers."""
     model = trainer.accelerator.unwrap_model(model)
     return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
-@contextmanager
-def _swapped(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Shadow an attribute of `owner` by `value` for a while."""
-    own = vars(owner)
-    before = {name: own[name]} if name in own else {}
-    own[name] = value
-    try:
-        yield
-    finally:
-        del own[name]
-        own.update(before)
 
 
 def _say_once(message: str) -> None:
