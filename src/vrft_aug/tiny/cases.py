@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from vrft_aug.errors import UserError
@@ -11,7 +12,7 @@ from vrft_aug.recipe import ProceduralData
 from vrft_aug.tiny.fundus import GRADES, grade_of
 from vrft_aug.tiny.phrases import APPEARANCE, facts
 from vrft_aug.tiny.pool import KINDS, Modality, scene
-from vrft_aug.tiny.scene import SIZE
+from vrft_aug.tiny.scene import SIZE, Scene
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,7 +30,12 @@ class ProceduralImage:
 
     def open(self) -> Image:
         """The picture, the same at every call."""
-        return scene(self.modality, self.use, WORLD, self.index, (SIZE, SIZE)).image
+        return _drawn(self.modality, self.use, self.index).image.copy()
+
+
+@lru_cache(maxsize=2048)  # 80 MB at the most; a run opens the same pictures many times
+def _drawn(modality: Modality, use: str, index: int) -> Scene:
+    return scene(modality, use, WORLD, index, (SIZE, SIZE))
 
 
 def procedural_cases(config: ProceduralData, task: Task, split: str) -> list[Case]:
@@ -44,7 +50,7 @@ def procedural_cases(config: ProceduralData, task: Task, split: str) -> list[Cas
     cases: list[Case] = []
     index = 0
     while len(cases) < count:
-        made = scene(config.modality, split, WORLD, index, (SIZE, SIZE))
+        made = _drawn(config.modality, split, index)
         label: str | None = None
         if task.kind == "grade":
             label = task.labels[grade_of(made.findings)]
