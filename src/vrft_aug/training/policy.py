@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Sequence
@@ -53,7 +54,7 @@ def load_policy(config: ModelConfig) -> Policy:
 
     Raises UserError where there is none, where it is no vision-language model, or without CUDA if asked for.
     """
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
     quiet_libraries()
     for key, setting in OWNED_BY_MODEL.items():
@@ -64,6 +65,7 @@ def load_policy(config: ModelConfig) -> Policy:
     limits = {"min_pixels": config.min_pixels, "max_pixels": config.max_pixels}
     shared["trust_remote_code"] = config.trust_remote_code
     try:
+        AutoConfig.from_pretrained(source, **shared)  # a wrong name or no network shows here, once
         processor = AutoProcessor.from_pretrained(
             source, padding_side="left", **{k: v for k, v in limits.items() if v is not None}, **shared
         )
@@ -75,7 +77,7 @@ def load_policy(config: ModelConfig) -> Policy:
             **{**config.load, "trust_remote_code": config.trust_remote_code},
         )
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).split())[:300].rstrip(".")
         raise UserError(
             f"model {config.name!r} cannot be loaded: {reason}; expected `tiny`, a transformers folder with "
             f"safetensors weights, or the hub name of a vision-language model"
@@ -228,4 +230,5 @@ def quiet_libraries() -> None:
     if "TRANSFORMERS_VERBOSITY" not in os.environ:
         transformers.utils.logging.set_verbosity_error()
         datasets.utils.logging.set_verbosity_error()
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft)\b")
