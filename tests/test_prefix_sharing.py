@@ -46,22 +46,19 @@ def processor(policy_folder: Path) -> Any:
     return loaded
 
 
-def picture(seed: int) -> Image.Image:
+def picture(seed: int, *size: int) -> Image.Image:
     rng = np.random.default_rng(seed)
-    height, width = rng.integers(48, 140, size=2)
+    height, width = size or rng.integers(48, 140, size=2)
     return Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
 
 
 def prompts() -> list[dict[str, Any]]:
-    """Mixed lengths, one and two images; the first and the last differ in the picture alone."""
-    words = (1, 6, 3, 1)
-    pictures = ((0,), (1, 2), (3,), (4,))
+    """Mixed lengths; none, one and two images; the first and the last differ in the picture alone."""
+    words = (1, 6, 3, 9, 1)
+    pictures = [[picture(0, 64, 96)], [picture(1), picture(2)], [picture(3)], [], [picture(4, 64, 96)]]
     return [
-        {
-            "prompt": [{"role": "user", "content": "none mild severe " * count}],
-            "images": [picture(seed).resize((64, 96)) if len(own) == 1 else picture(seed) for seed in own],
-        }
-        for count, own in zip(words, pictures, strict=True)
+        {"prompt": [{"role": "user", "content": "none mild severe " * count}], "images": images}
+        for count, images in zip(words, pictures, strict=True)
     ]
 
 
@@ -80,7 +77,7 @@ def make_trainer(folder: Path, processor: Any, output: Path, **settings: Any) ->
         Qwen2_5_VLForConditionalGeneration.from_pretrained(folder),
         reward,
         config,
-        train_dataset=Dataset.from_list(prompts()),
+        train_dataset=Dataset.from_list([row for row in prompts() if row["images"]]),  # TRL needs one in each
         processing_class=processor,
         peft_config=peft_config,
     )
@@ -119,7 +116,7 @@ def scored_batch(processor: Any, copies: int, shuffle: bool) -> dict[str, Any]:
     if shuffle:
         order = torch.randperm(count, generator=generator).tolist()
         inputs, num_images = join_rows([rows[i] for i in order]), [num_images[i] for i in order]
-    lengths = torch.randint(1, C, (count, 1), generator=generator)  # the longest is padded too
+    lengths = torch.randint(0, C, (count, 1), generator=generator)  # masked whole, up to almost whole
     mask = (torch.arange(C) < lengths).long()
     ids = torch.randint(10, 400, (count, C), generator=generator)
     types = inputs.pop("mm_token_type_ids")
@@ -154,11 +151,10 @@ def test_log_probs_and_gradients_equal_stock(
     )
     settings = {"peft_config": adapters} if lora else {}
     trainer = make_trainer(policy_folder, processor, tmp_path, **settings)
-    batches = [
-        scored_batch(processor, copies, shuffle)
-        for copies, shuffle in ((1, False), (4, False), (4, True), (8, True))
+    cases = [
+        scored_batch(processor, copies, shuffle) | {"batch_size": size}
+        for copies, shuffle, size in ((1, False, 2), (4, False, None), (4, True, 6), (8, True, None))
     ]
-    cases = [batch | {"batch_size": size} for batch in batches for size in (None, 3)]
     stock = [scores_and_gradients(trainer, case) for case in cases]
     assert enable_prefix_sharing(trainer)
     for case, (log_probs, entropy, gradient) in zip(cases, stock, strict=True):
@@ -183,7 +179,7 @@ def test_each_prompt_goes_through_the_model_once(
     batch = scored_batch(processor, copies=8, shuffle=True)
     length = batch["input_ids"].shape[1] - C
     scores_and_gradients(trainer, batch)
-    assert seen == [(4, length), (32, C - 2)]  # C - 1 tokens in the longest completion, its last is not run
+    assert seen == [(5, length), (40, C - 2)]  # C - 1 tokens in the longest completion, its last is not run
     assert grids == [5]
 
 
@@ -225,7 +221,7 @@ def test_greedy_completions_equal_stock(processor: Any, model: Any) -> None:
     config = GenerationConfig(eos_token_id=ends, **greedy)
     stock = model.generate(**inputs, generation_config=config)
     assert len({int(row.count_nonzero()) - length for row in stock}) > 2
-    group = torch.tensor([2, 0, 0, 3, 1, 2, 1])
+    group = torch.tensor([2, 0, 0, 4, 3, 1, 2, 1])
     ours = model.generate(**inputs, generation_config=config, custom_generate=decode_groups, group=group)
     assert torch.equal(ours, stock[group])
 
@@ -254,7 +250,7 @@ def test_processor_handles_equal_rows_once(processor: Any, monkeypatch: pytest.M
 
     monkeypatch.setattr(image_processor, "preprocess", counted)
     once = model_inputs(OncePerPrompt(processor), 3, prompts())
-    assert sum(handled) == 5  # pictures of the four prompts
+    assert sum(handled) == 5  # pictures of the five prompts
     assert set(once) == set(plain)
     assert all(torch.equal(once[name], plain[name]) for name in plain)
 
@@ -274,7 +270,7 @@ def test_a_call_leaves_model_and_trainer_as_they_were(
 def test_falls_back_and_says_why_once(
     policy_folder: Path, processor: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sharing._said.clear()
+    sharing._say_once.cache_clear()
     trainer = make_trainer(policy_folder, processor, tmp_path)
     batch = scored_batch(processor, 2, shuffle=False)
     stock = scores_and_gradients(trainer, batch)
@@ -292,7 +288,7 @@ def test_falls_back_and_says_why_once(
 def test_unknown_family_stays_stock(
     policy_folder: Path, processor: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sharing._said.clear()
+    sharing._say_once.cache_clear()
     trainer = make_trainer(policy_folder, processor, tmp_path)
     trainer.model.config.model_type = "some_new_vl"
     with caplog.at_level(logging.WARNING):
@@ -304,11 +300,22 @@ def test_unknown_family_stays_stock(
 def test_rows_are_split_grouped_and_joined(processor: Any, model: Any) -> None:
     inputs = model_inputs(processor, 2, prompts())
     images = images_per_row(inputs["input_ids"], inputs["image_grid_thw"], model.config)
-    assert images == [1, 1, 2, 2, 1, 1, 1, 1]
+    assert images == [1, 1, 2, 2, 1, 1, 0, 0, 1, 1]
     rows = split_rows(inputs, images)
     groups = group_rows(rows, same_inputs)
-    assert groups.first == (0, 2, 4, 6)
-    assert groups.index == (0, 0, 1, 1, 2, 2, 3, 3)  # 0 and 3 are the same words with different pictures
+    assert groups.first == (0, 2, 4, 6, 8)
+    assert groups.index == (
+        0,
+        0,
+        1,
+        1,
+        2,
+        2,
+        3,
+        3,
+        4,
+        4,
+    )  # 0 and 4 are the same words with different pictures
     joined = join_rows(rows)
     assert all(torch.equal(joined[name], inputs[name]) for name in inputs)
     assert images_per_row(inputs["input_ids"], inputs["image_grid_thw"][1:], model.config) is None

@@ -5,7 +5,8 @@ processor, in sampling, and in every forward and backward. Here each of these ha
 
 - `rows`: which rows of a batch hold the same prompt with the same images
 - `processing`: the processor runs once per prompt
-- `sampling`: the prompt is prefilled once, its cache is repeated, finished completions leave the batch
+- `sampling`, `attention`: the prompt is prefilled once, all its completions attend to that one cache, and
+  finished completions leave the batch
 - `continuation`: the prompt runs once *with gradients*, the completions continue its repeated cache
 - `trainer`: puts the three into TRL's GRPOTrainer, and says why where it cannot
 
@@ -14,6 +15,6 @@ Log-probabilities and gradients equal stock up to the rounding of the arithmetic
 
 from vrft_aug.training.prefix.continuation import Completions, hidden_states_after
 from vrft_aug.training.prefix.sampling import decode_groups
-from vrft_aug.training.prefix.trainer import enable_prefix_sharing
+from vrft_aug.training.prefix.trainer import enable_prefix_sharing, why_not_model
 
-__all__ = ["Completions", "decode_groups", "enable_prefix_sharing", "hidden_states_after"]
+__all__ = ["Completions", "decode_groups", "enable_prefix_sharing", "hidden_states_after", "why_not_model"]

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import torch
 
+FLAT_FIELDS = ("pixel_values", "image_grid_thw")  # laid out image after image, not row by row
+
 T = TypeVar("T")
 Inputs = Mapping[str, Any]  # what a processor returns: tensors or lists, one element or more per row
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from vrft_aug.training.prefix.attention import SharedPrompts, attending
+from vrft_aug.training.prefix.rows import FLAT_FIELDS
 
 
 def decode_groups(
@@ -71,7 +72,7 @@ def select_rows(state: dict[str, Any], rows: torch.Tensor) -> dict[str, Any]:
     The images are left out: they are in the cache of the prompts.
     """
     state["past_key_values"].reorder_cache(rows)
-    chosen = {k: v for k, v in state.items() if k not in ("pixel_values", "image_grid_thw")}
+    chosen = {k: v for k, v in state.items() if k not in FLAT_FIELDS}
     for name, value in chosen.items():
         if name == "position_ids":  # (B, L), or (axes, B, L) with multimodal rope
             chosen[name] = value.index_select(value.dim() - 2, rows)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +18,14 @@ from torch.nn.functional import pad
 
 from vrft_aug.training.prefix.continuation import Completions, hidden_states_after
 from vrft_aug.training.prefix.processing import OncePerPrompt
-from vrft_aug.training.prefix.rows import group_rows, images_per_row, join_rows, same_inputs, split_rows
+from vrft_aug.training.prefix.rows import (
+    FLAT_FIELDS,
+    group_rows,
+    images_per_row,
+    join_rows,
+    same_inputs,
+    split_rows,
+)
 from vrft_aug.training.prefix.sampling import decode_groups
 from vrft_aug.training.prefix.swapped import swapped
 
@@ -26,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 FAMILIES = ("qwen2_5_vl",)  # config.model_type of the models that are tested to be exact
 SHARED_FIELDS = {"input_ids", "attention_mask", "mm_token_type_ids", "pixel_values", "image_grid_thw"}
-_said: set[str] = set()
 
 
 def enable_prefix_sharing(trainer: Any) -> bool:
@@ -51,15 +57,22 @@ def enable_prefix_sharing(trainer: Any) -> bool:
 
 def why_not(trainer: Any) -> str | None:
     """Why prefix sharing cannot be used with this trainer, or None where it can."""
-    config = _causal_model(trainer, trainer.model).config
-    if config.model_type not in FAMILIES:
-        return f"model family {config.model_type!r} is not among {', '.join(FAMILIES)}"
-    if "sliding_attention" in getattr(config.get_text_config(), "layer_types", ()):
-        return "the model uses sliding window attention"
+    if reason := why_not_model(_causal_model(trainer, trainer.model)):
+        return reason
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         return "it is not tested with FSDP or DeepSpeed"
     if trainer.tools or trainer.rollout_func is not None:
         return "tools and rollout functions put more than the model's own tokens after the prompt"
+    return None
+
+
+def why_not_model(model: Any) -> str | None:
+    """Why neither prefix sharing nor `decode_groups` can be used with this model, or None where they can."""
+    config = model.config
+    if config.model_type not in FAMILIES:
+        return f"model family {config.model_type!r} is not among {', '.join(FAMILIES)}"
+    if "sliding_attention" in getattr(config.get_text_config(), "layer_types", ()):
+        return "the model uses sliding window attention"
     return None
 
 
@@ -85,10 +98,11 @@ def _sampling_once(trainer: Any, stock: Callable[..., Any]) -> Callable[..., Any
 def _generate(model: Any, stock: Callable[..., Any], generation_config: Any, **inputs: Any) -> Any:
     """`model.generate` for a batch that repeats its prompts."""
     images = images_per_row(inputs["input_ids"], inputs.get("image_grid_thw"), model.config)
-    if reason := _why_not_sample(generation_config, inputs, images):
+    reason = _why_not_sample(generation_config) or _why_not_inputs(inputs, images)
+    if reason or images is None:
         _say_once(f"sampling runs without prefix sharing: {reason}")
         return stock(generation_config=generation_config, **inputs)
-    rows = split_rows(inputs, images or [])
+    rows = split_rows(inputs, images)
     groups = group_rows(rows, same_inputs)
     return stock(
         **join_rows([rows[row] for row in groups.first]),
@@ -98,12 +112,12 @@ def _generate(model: Any, stock: Callable[..., Any], generation_config: Any, **i
     )
 
 
-def _why_not_sample(config: Any, inputs: dict[str, Any], images: list[int] | None) -> str | None:
+def _why_not_sample(config: Any) -> str | None:
     if (config.num_beams or 1) > 1 or config.cache_implementation is not None:
         return "it needs plain sampling or greedy decoding with a dynamic cache"
     if (config.repetition_penalty or 1) != 1:
         return "the repetition penalty of transformers is bound to the rows of the prompts"
-    return _why_not_inputs(inputs, images)
+    return None
 
 
 def _why_not_inputs(inputs: dict[str, Any], images: list[int] | None) -> str | None:
@@ -201,9 +215,8 @@ def _continued(
 
 def _without_common_padding(prompts: dict[str, Any]) -> dict[str, Any]:
     """Drop the columns on the left that are padding in every prompt of the micro-batch."""
-    mask = prompts["attention_mask"]
-    start = int(mask.any(dim=0).int().argmax())
-    return {name: v[:, start:] if v.shape == mask.shape else v for name, v in prompts.items()}
+    start = int(prompts["attention_mask"].any(dim=0).int().argmax())
+    return {name: v if name in FLAT_FIELDS else v[:, start:] for name, v in prompts.items()}
 
 
 def _causal_model(trainer: Any, model: Any) -> Any:
@@ -212,7 +225,6 @@ def _causal_model(trainer: Any, model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
+@cache
 def _say_once(message: str) -> None:
-    if message not in _said:
-        _said.add(message)
-        logger.warning(message)
+    logger.warning(message)
