@@ -10,6 +10,7 @@ import torch
 
 from vrft_aug.nouns import Prompt, Rollout
 from vrft_aug.training.policy import Policy, chat_with_images, encode_chats, eos_token_ids
+from vrft_aug.training.prefix import decode_groups, why_not_model
 
 
 def generate(
@@ -41,7 +42,12 @@ def generate(
         for start in range(0, len(prompts), at_once):
             batch = prompts[start : start + at_once]
             inputs = encode_chats(policy, [chat_with_images(prompt) for prompt in batch]).to(policy.device)
-            output = policy.model.generate(**inputs, generation_config=settings)
+            if why_not_model(policy.model) is None:  # each prompt is prefilled once, finished rows leave
+                group = torch.arange(len(batch), device=policy.device).repeat_interleave(samples)
+                sharing = {"custom_generate": decode_groups, "group": group, "num_return_sequences": 1}
+                output = policy.model.generate(**inputs, generation_config=settings, **sharing)
+            else:
+                output = policy.model.generate(**inputs, generation_config=settings)
             completions = output[:, inputs["input_ids"].shape[1] :].tolist()  # (at_once * samples, C)
             made = [_rollout(policy, ids, eos) for ids in completions]
             rollouts += [made[i : i + samples] for i in range(0, len(made), samples)]
