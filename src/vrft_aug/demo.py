@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -47,7 +48,8 @@ class Arm:
 ARMS = (
     Arm("Base", untold, trained=False),
     Arm("Base with knowledge", untrained, trained=False),
-    Arm("SFT", sft),
+    # Ten times the learning rate of the recipe, at which SFT had hardly learned to answer without reasoning.
+    Arm("SFT", partial(sft, trainer={"learning_rate": 1e-3})),
     Arm("RFT", rft),
     Arm("VRFT-Aug", lambda recipe: recipe),
 )
