@@ -6,7 +6,9 @@ import pytest
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from vrft_aug.perception.view import TINY_FOLDER
+from vrft_aug.recipe import ModelConfig
 from vrft_aug.tiny.card import measure_abilities
+from vrft_aug.training.policy import load_policy
 
 
 def test_weights_are_small_and_safe() -> None:
@@ -25,7 +27,7 @@ def test_loads_as_any_transformers_model() -> None:
 
 @pytest.mark.slow
 def test_follows_the_format_and_reads_definitions_better_than_chance() -> None:
-    measured = measure_abilities("tiny", pictures=60)
+    measured = measure_abilities(load_policy(ModelConfig()), pictures=60)
     form, _ = measured["answers in the format asked for"]
     assert form.value is not None and form.value > 0.9
     for modality in ("fundus", "chest"):

@@ -31,7 +31,7 @@ from vrft_aug.tiny.phrases import facts
 from vrft_aug.tiny.pool import Modality, scene
 from vrft_aug.tiny.scene import SIZE
 from vrft_aug.tiny.systems import System, random_system, suits
-from vrft_aug.training.policy import load_policy
+from vrft_aug.training.policy import Policy, load_policy
 
 CARD = """# Model card: the embedded tiny model
 
@@ -77,10 +77,9 @@ class Exam:
 
 
 def measure_abilities(
-    model: str, pictures: int = 200, seed: int = 0
+    policy: Policy, pictures: int = 200, seed: int = 0
 ) -> dict[str, tuple[Metric, float | None]]:
     """Every ability with its interval and the chance level, over `pictures` pictures of each modality."""
-    policy = load_policy(ModelConfig(name=model))
     exams = list(_exams(pictures, seed))
     rollouts = generate(
         policy,
@@ -110,11 +109,11 @@ def measure_abilities(
 
 def write_card(model: str, output: Path, pictures: int = 200) -> str:
     """The model card as markdown, written to `output`."""
+    policy = load_policy(ModelConfig(name=model))
     rows = [
         f"| {ability} | {metric} | {metric.n} | {'' if chance is None else f'{chance:.2f}'} |"
-        for ability, (metric, chance) in measure_abilities(model, pictures).items()
+        for ability, (metric, chance) in measure_abilities(policy, pictures).items()
     ]
-    policy = load_policy(ModelConfig(name=model))
     text = CARD.format(
         pictures=pictures,
         table="\n".join(rows),

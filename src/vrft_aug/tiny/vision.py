@@ -89,10 +89,8 @@ def sample_batch(
     return np.stack(pixels), found
 
 
-def train_vision(
-    visual: Any, pools: Sequence[tuple[Pool, float]], steps: int, batch: int, seed: int
-) -> Heads:
-    """Train the tower in place on pools drawn by their share; returns the heads, to measure with."""
+def train_vision(visual: Any, pools: Sequence[tuple[Pool, float]], steps: int, batch: int, seed: int) -> None:
+    """Train the tower in place on pools drawn by their share; the heads are thrown away."""
     rng = np.random.default_rng([seed, 1])
     torch.manual_seed(seed)
     heads = Heads()
@@ -109,7 +107,6 @@ def train_vision(
         optimiser.step()
         if step % 25 == 0 or step == steps - 1:
             LOG.info("vision %d/%d %s", step, steps, {k: round(v, 3) for k, v in parts.items()})
-    return heads
 
 
 def see(
