@@ -1,0 +1,54 @@
+"""The command `vrft`. Every command calls one function of the room that owns the work.
+
+Heavy imports are inside the commands: `vrft --help` must answer within a second.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vrft_aug.cli import recipes, runs
+from vrft_aug.cli.common import SETTINGS, OneLineErrors
+from vrft_aug.cli.knowledge import knowledge_app
+from vrft_aug.cli.tiny import tiny_app
+
+app = typer.Typer(cls=OneLineErrors, help="Medical visual reinforcement fine-tuning.", **SETTINGS)
+for command in (
+    runs.demo,
+    recipes.init,
+    recipes.check,
+    recipes.prompt,
+    recipes.score,
+    runs.train,
+    runs.evaluate,
+    runs.predict,
+    runs.report,
+):
+    app.command()(command)
+app.add_typer(tiny_app, name="tiny")
+app.add_typer(knowledge_app, name="knowledge")
+
+
+def main() -> None:
+    """Entry point of the command line."""
+    sys.path.append(str(Path.cwd()))  # so that a recipe finds rewards and readers in the working folder
+    app()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from vrft_aug import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Medical visual reinforcement fine-tuning: from images to a compared, reported, fine-tuned model."""

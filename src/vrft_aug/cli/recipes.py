@@ -1,0 +1,83 @@
+"""Commands about a recipe: copy, check, show a prompt, score."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vrft_aug.cli.common import AsJson, Overrides, RecipeArgument, Stage, print_json
+
+
+def init(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe.")],
+    destination: Annotated[Path | None, typer.Argument(metavar="DEST", help="Default: NAME.yaml.")] = None,
+) -> None:
+    """Copy a shipped recipe to start from."""
+    from vrft_aug.recipe_file import copy_recipe
+
+    typer.echo(f"wrote {copy_recipe(name, destination)}")
+
+
+def check(recipe: RecipeArgument, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Check recipe, data, knowledge and rewards."""
+    from vrft_aug.check import check_recipe, part_line
+    from vrft_aug.recipe_file import load_recipe
+
+    loaded = load_recipe(recipe, overrides or ())
+    parts = check_recipe(loaded)
+    if as_json:
+        from dataclasses import asdict
+
+        print_json({"recipe": loaded.name, "parts": [asdict(part) for part in parts]})
+        return
+    for part in parts:
+        typer.echo(part_line(part))
+    typer.echo(f"recipe {loaded.name}: ok")
+
+
+def prompt(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    case: Annotated[str | None, typer.Option(help="A case id; default: the first to be evaluated.")] = None,
+    stage: Stage = None,
+    tokens: Annotated[
+        bool | None,
+        typer.Option(help="Load the model to count tokens; default: only where it lies on this disk."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one case exactly as the model sees it."""
+    from vrft_aug.prompt_view import view_prompt
+    from vrft_aug.recipe_file import load_recipe
+
+    view = view_prompt(load_recipe(recipe, overrides or ()), case, stage, tokens)
+    if as_json:
+        from dataclasses import asdict
+
+        print_json(asdict(view))
+        return
+    typer.echo(f"case {view.case}, task {view.task}")
+    for image in view.images:
+        (width, height), (seen_width, seen_height) = image.original, image.processed
+        typer.echo(f"image {width} x {height}, seen as {seen_width} x {seen_height}, {image.tokens} tokens")
+    typer.echo(f"{view.tokens if view.tokens is not None else 'not counted (--tokens)'} tokens in all")
+    typer.echo(f"\n{view.text}")
+
+
+def score(
+    recipe: RecipeArgument,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.jsonl", help='Lines {"case": ID, "completion": TEXT}.')
+    ],
+    overrides: Overrides = None,
+    stage: Stage = None,
+) -> None:
+    """Score completions in a file, without a model."""
+    from vrft_aug.recipe_file import load_recipe
+    from vrft_aug.score_file import score_file
+
+    for line in score_file(load_recipe(recipe, overrides or ()), file, stage):
+        typer.echo(json.dumps(line, ensure_ascii=False))

@@ -1,0 +1,106 @@
+"""Commands that make a run or read one: demo, train, evaluate, predict, report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vrft_aug.cli.common import AsJson, Overrides, Overwrite, RecipeArgument, print_json
+from vrft_aug.errors import UserError
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")] = Path("runs/demo"),
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of every arm.")] = 1,
+    overwrite: Overwrite = False,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables there too.")] = None,
+) -> None:
+    """The whole method on a CPU in minutes, nothing to download."""
+    from vrft_aug.demo import run_demo
+
+    run_demo(output, seeds, overwrite, markdown)
+
+
+def train(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: runs/NAME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Run the stages, evaluate, and write the report."""
+    from vrft_aug.recipe_file import load_recipe
+
+    loaded = load_recipe(recipe, overrides or ())
+    if resume and overwrite:
+        raise UserError("--resume and --overwrite contradict each other; give one of them")
+
+    from vrft_aug.training.run import train as run_stages  # takes seconds: a wrong recipe is told before
+
+    run = output or Path("runs") / loaded.name
+    run_stages(loaded, run, resume, overwrite)
+    typer.echo(f"wrote {run}")
+
+
+def evaluate(
+    source: Annotated[
+        str, typer.Argument(metavar="RUN_OR_MODEL", help="A run, a model folder or a hub name.")
+    ],
+    overrides: Overrides = None,
+    recipe: Annotated[str | None, typer.Option(help="What to judge a model on; a run has its own.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report as JSON.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Clinical metrics on a split, with intervals."""
+    from vrft_aug.recipe_file import load_recipe
+
+    wanted = load_recipe(recipe or source, overrides or ()) if recipe or overrides else None
+
+    from vrft_aug.evaluation.evaluate import evaluate_path
+
+    report = evaluate_path(source, wanted, output)
+    if as_json:
+        from dataclasses import asdict
+
+        print_json(asdict(report))
+        return
+    from rich.console import Console
+
+    from vrft_aug.evaluation.tables import metrics_table
+
+    Console().print(metrics_table(report))
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Pictures.")],
+    task: Annotated[str | None, typer.Option(help="A task of the run; default: the evaluated one.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="For pictures with boxes; default: RUN/predictions.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer about pictures, with boxes drawn on copies."""
+    from vrft_aug.evaluation.predict import predict_images
+
+    results = predict_images(run, images, output or run / "predictions", task)
+    if as_json:
+        print_json(results)
+        return
+    for result in results:
+        value = result["answer"] if result["reason"] is None else f"no answer ({result['reason']})"
+        typer.echo(f"{result['image']}: {value if isinstance(value, str) else json.dumps(value)}")
+        if result["reasoning"]:
+            typer.echo(f"  {result['reasoning']}")
+        if result["picture"]:
+            typer.echo(f"  drawn in {result['picture']}")
+
+
+def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run.")]) -> None:
+    """Write report.html from the files of a run."""
+    from vrft_aug.report.page import write_report
+
+    typer.echo(f"wrote {write_report(run)}")

@@ -1,0 +1,36 @@
+"""Commands of the embedded tiny model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vrft_aug.cli.common import SETTINGS
+
+tiny_app = typer.Typer(help="The embedded tiny model.", **SETTINGS)
+
+
+@tiny_app.command("build")
+def tiny_build(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")] = Path("tiny-model"),
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+) -> None:
+    """Make the embedded model anew, about an hour on two processors; goes on where it was interrupted."""
+    from vrft_aug.tiny.build import build
+
+    build(output, seed)
+    typer.echo(f"wrote {output}; use it as model.name={output}")
+
+
+@tiny_app.command("card")
+def tiny_card(
+    output: Annotated[Path, typer.Option("--output", "-o")] = Path("docs/tiny-model.md"),
+    model: Annotated[str, typer.Option(help="`tiny` or a folder that `vrft tiny build` made.")] = "tiny",
+    pictures: Annotated[int, typer.Option(min=10, help="New pictures of each modality.")] = 200,
+) -> None:
+    """Measure what the tiny model can do, and write its model card."""
+    from vrft_aug.tiny.card import write_card
+
+    typer.echo(write_card(model, output, pictures))
