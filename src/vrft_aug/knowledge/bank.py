@@ -7,31 +7,21 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from vrft_aug.errors import UserError
+from vrft_aug.knowledge.schema import Attribute, ClassKnowledge, Difference, KnowledgeBank
 
+__all__ = [
+    "SHIPPED",
+    "Attribute",
+    "ClassKnowledge",
+    "Difference",
+    "KnowledgeBank",
+    "injected_text",
+    "load_bank",
+]
 SHIPPED = Path(__file__).parent / "banks"
-
-
-class ClassKnowledge(BaseModel):
-    """What is known of one class."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    definition: str
-    attributes: tuple[str, ...] = ()  # one visual fact each: what, where, colour, texture, size
-
-
-class KnowledgeBank(BaseModel):
-    """A bank as it lies on disk."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
-    title: str
-    author: str
-    reviewed: bool
-    sources: tuple[str, ...]
-    classes: dict[str, ClassKnowledge]
 
 
 def load_bank(name: str) -> KnowledgeBank:
@@ -69,6 +59,6 @@ def injected_text(
     lines = ["What is known:"]
     for label in labels:
         known = bank.classes[label]
-        facts = "; ".join(known.attributes) if style == "attributes" and known.attributes else ""
-        lines.append(f"- {label}: {known.definition}" + (f" Look for: {facts}." if facts else ""))
+        looks = "; ".join(a.text for a in known.attributes if style == "attributes")
+        lines.append(f"- {label}: {known.definition}" + (f" Look for: {looks}." if looks else ""))
     return "\n".join(lines)

@@ -17,7 +17,7 @@ def check_bank(bank: KnowledgeBank, labels: Sequence[str]) -> list[str]:
             problems.append(f"knowledge bank {bank.name!r} has no class {label!r}{hint}")
     for label, known in bank.classes.items():
         texts = {"definition": known.definition}
-        texts |= {f"attribute {i}": text for i, text in enumerate(known.attributes, start=1)}
+        texts |= {f"attribute {i}": fact.text for i, fact in enumerate(known.attributes, start=1)}
         problems += [
             f"knowledge bank {bank.name!r}, class {label!r}: {what} is empty"
             for what, text in texts.items()
