@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vrft_aug.knowledge.bank import KnowledgeBank, injected_text
+from vrft_aug.knowledge.count import Count, words
 from vrft_aug.nouns import Case, Message, Prompt, Task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.recipe import Injection
@@ -18,6 +19,7 @@ ANSWER_INSTRUCTION = {
         'Answer with a JSON list like [{{"bbox_2d":[x1,y1,x2,y2],"label":"NAME"}}], corners {space}; '
         "[] if there is none. Names: {labels}."
     ),
+    "multilabel": "Answer with all of these that apply, separated by commas, or with none: {labels}.",
     "answer": "Answer in a few words.",
 }
 
@@ -28,12 +30,14 @@ def build_prompt(
     space: BoxSpace,
     injection: Injection = Injection(),  # noqa: B008 (frozen)
     bank: KnowledgeBank | None = None,
+    count: Count = words,
 ) -> Prompt:
     """The chat for one case: system message, then the images, the question, the knowledge, how to answer.
 
-    `space` is what the model family calls a coordinate; it words the localisation instruction.
+    `space` is what the model family calls a coordinate; it words the localisation instruction. `count`
+    measures the knowledge against its budget.
     """
-    knowledge = injected_text(bank, task.labels, injection.style) if bank is not None else ""
+    knowledge = injected_knowledge(task, case, injection, bank, count)
     instruction = ANSWER_INSTRUCTION[task.kind].format(labels=", ".join(task.labels), space=space.wording)
     system, lines = SYSTEM, [case.question or task.question]
     if knowledge and injection.place == "system":
@@ -48,3 +52,22 @@ def build_prompt(
         {"role": "user", "content": content},
     )
     return Prompt(messages=messages, images=case.images, knowledge=knowledge)
+
+
+def injected_knowledge(
+    task: Task, case: Case, injection: Injection, bank: KnowledgeBank | None, count: Count = words
+) -> str:
+    """What of the bank is injected for a case, the same whenever it is asked; "" without a bank."""
+    if bank is None:
+        return ""
+    return injected_text(
+        bank,
+        task.labels,
+        injection.style,
+        of=injection.of,
+        budget=injection.budget,
+        order=injection.order,
+        seed=injection.seed,
+        case=case.id,
+        count=count,
+    )

@@ -137,10 +137,15 @@ class TaskConfig(Strict):
 
 
 class Injection(Strict):
-    """How the knowledge of a task enters the prompt."""
+    """How the knowledge of a task enters the prompt; `vrft_aug.knowledge.inject` says what the styles are."""
 
-    style: Literal["none", "definitions", "attributes"] = "none"
+    style: Literal["none", "definitions", "attributes", "contrastive", "shuffled", "irrelevant"] = "none"
+    of: Literal["definitions", "attributes"] = "definitions"  # what shuffled, irrelevant are controls of
     place: Literal["system", "user"] = "user"
+    budget: int | None = Field(default=None, ge=1)  # at most so much text, cut by whole facts
+    unit: Literal["words", "tokens"] = "words"  # of the budget and of a control's length; tokens: the model's
+    order: Literal["fixed", "random"] = "fixed"  # random: of the lines, drawn for every case
+    seed: int = 0  # of the order and of the controls
 
 
 class ModelConfig(Strict):

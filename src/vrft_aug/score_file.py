@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from vrft_aug.data.find import find_cases, first_case
 from vrft_aug.data.load import make_task
 from vrft_aug.errors import UserError, nearest, shown
+from vrft_aug.knowledge.count import injection_count
 from vrft_aug.nouns import Case, Rollout, Score
 from vrft_aug.perception.spaces import BoxSpace, Frame
 from vrft_aug.perception.view import View, model_view
@@ -60,8 +61,9 @@ def score_file(recipe: Recipe, path: Path, stage_name: str | None = None) -> lis
         model_view(recipe.model) if task.kind == "localise" else None
     )  # only boxes depend on what the model sees
     space = view.space if view is not None else BoxSpace("processed")
-    bank = task_bank(recipe, stage.task, stage.injection)
-    prompts = {id: build_prompt(task, case, space, stage.injection, bank) for id, case in cases.items()}
+    told = stage.injection
+    bank, count = task_bank(recipe, stage.task, told), injection_count(told, recipe.model)
+    prompts = {id: build_prompt(task, case, space, told, bank, count) for id, case in cases.items()}
     frames = {id: _frame(case, view) if view is not None else None for id, case in cases.items()}
     results = []
     for placed in lines:

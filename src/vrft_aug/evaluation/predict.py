@@ -12,6 +12,7 @@ from vrft_aug.data.load import make_task
 from vrft_aug.errors import UserError, nearest
 from vrft_aug.evaluation.evaluate import RUN_MODEL
 from vrft_aug.evaluation.generate import generate
+from vrft_aug.knowledge.count import injection_count
 from vrft_aug.nouns import Box, Case, Target
 from vrft_aug.recipe import Injection, Recipe
 from vrft_aug.recipe_file import RUN_RECIPE, load_recipe
@@ -50,7 +51,8 @@ def predict_images(
         case.images[0].open()  # a broken file is found before a model is loaded
     policy = load_policy(written_model(recipe.model, run / RUN_MODEL))
     injection = task_injection(recipe, name)
-    prompts = word_prompts(asked, cases, policy.space, injection, task_bank(recipe, name, injection))
+    bank, count = task_bank(recipe, name, injection), injection_count(injection, recipe.model)
+    prompts = word_prompts(asked, cases, policy.space, injection, bank, count)
     rollouts = generate(
         policy,
         prompts,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import yaml
 from pydantic import ValidationError
 
 from vrft_aug.errors import UserError
+from vrft_aug.knowledge.inject import injected_text
 from vrft_aug.knowledge.schema import Attribute, ClassKnowledge, Difference, KnowledgeBank
 
 __all__ = [
@@ -40,25 +39,3 @@ def load_bank(name: str) -> KnowledgeBank:
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         message = " ".join(str(first["msg"]).split())
         raise UserError(f"{path}: {where}: {message}; expected a knowledge bank, see docs") from None
-
-
-def injected_text(
-    bank: KnowledgeBank, labels: Sequence[str], style: Literal["none", "definitions", "attributes"]
-) -> str:
-    """The lines that enter the prompt, one a label in the task's order; "" for style none.
-
-    Raises UserError where the bank says nothing of a label.
-    """
-    if style == "none":
-        return ""
-    missing = [label for label in labels if label not in bank.classes]
-    if missing:
-        raise UserError(
-            f"knowledge bank {bank.name!r} has no class {missing[0]!r}; it has {', '.join(bank.classes)}"
-        )
-    lines = ["What is known:"]
-    for label in labels:
-        known = bank.classes[label]
-        looks = "; ".join(a.text for a in known.attributes if style == "attributes")
-        lines.append(f"- {label}: {known.definition}" + (f" Look for: {looks}." if looks else ""))
-    return "\n".join(lines)

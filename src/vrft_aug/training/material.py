@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from vrft_aug.data.load import load_cases, make_task
 from vrft_aug.knowledge.bank import KnowledgeBank, load_bank
+from vrft_aug.knowledge.count import Count, injection_count, words
 from vrft_aug.nouns import Case, Prompt, Task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.prompt import build_prompt
@@ -36,7 +37,8 @@ def load_material(
     task = make_task(task_name, config)
     cases = load_cases(config, task, recipe.root(), split)
     chosen = draw(cases, limit, recipe.seed)
-    prompts = word_prompts(task, chosen, space, injection, task_bank(recipe, task_name, injection))
+    bank, count = task_bank(recipe, task_name, injection), injection_count(injection, recipe.model)
+    prompts = word_prompts(task, chosen, space, injection, bank, count)
     return Material(task=task, cases=chosen, prompts=prompts)
 
 
@@ -47,10 +49,15 @@ def evaluation_material(recipe: Recipe, space: BoxSpace) -> Material:
 
 
 def word_prompts(
-    task: Task, cases: Sequence[Case], space: BoxSpace, injection: Injection, bank: KnowledgeBank | None
+    task: Task,
+    cases: Sequence[Case],
+    space: BoxSpace,
+    injection: Injection,
+    bank: KnowledgeBank | None,
+    count: Count = words,
 ) -> tuple[Prompt, ...]:
     """The prompt of every case."""
-    return tuple(build_prompt(task, case, space, injection, bank) for case in cases)
+    return tuple(build_prompt(task, case, space, injection, bank, count) for case in cases)
 
 
 def task_bank(recipe: Recipe, task_name: str, injection: Injection) -> KnowledgeBank | None:
