@@ -52,7 +52,7 @@ def test_own_names_count_by_order_and_the_sets_names_in_any_order(tmp_path: Path
     ("data", "message"),
     [
         ({"dataset": "retinamist"}, "did you mean 'retinamnist'"),
-        ({"dataset": "chestmnist"}, "several findings per image"),
+        ({"dataset": "chestmnist"}, "several labels per image"),
         ({"dataset": "bloodmnist"}, "has 5 labels, bloodmnist has 8: basophil"),
         ({"size": 64}, r"retinamnist_64.npz does not exist.*zenodo.org/records/10519652.*VRFT_DATA"),
     ],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from vrft_aug.labels import match_label
-from vrft_aug.nouns import Answer, Box, FailureReason, Rollout, Task
+from vrft_aug.labels import match_label, match_labels
+from vrft_aug.nouns import Answer, AnswerValue, FailureReason, Rollout, Task
 from vrft_aug.perception.boxes import read_boxes
 from vrft_aug.perception.spaces import Frame
 
@@ -26,7 +26,7 @@ def parse(rollout: Rollout, task: Task, frame: Frame | None) -> Answer:
     - "truncated": cut at the token limit before an answer was closed;
     - "malformed": tags repeated, nested, unbalanced or in the wrong order; boxes that are no such JSON
       list, or not finite, inverted, outside the image, or too many (see `read_boxes`);
-    - "ambiguous", "unknown label": see `match_label`.
+    - "ambiguous", "unknown label": see `match_label` and `match_labels`.
 
     Raises ValueError where a localise task comes without a frame.
     """
@@ -44,7 +44,7 @@ def tag_sequence(completion: str) -> list[str]:
 
 def _value(
     rollout: Rollout, tags: list[str], task: Task, frame: Frame | None
-) -> tuple[str | tuple[Box, ...] | None, FailureReason | None]:
+) -> tuple[AnswerValue, FailureReason | None]:
     if "</answer>" not in tags:
         if not rollout.finished:
             return None, "truncated"
@@ -61,4 +61,6 @@ def _value(
         if frame is None:
             raise ValueError(f"task {task.name!r} asks for boxes: parse needs the frame they lie in")
         return read_boxes(text, task.labels, frame)
-    return match_label(text, task.labels)
+    if task.kind == "multilabel":
+        return match_labels(text, task.labels, task.synonyms)
+    return match_label(text, task.labels, task.synonyms)

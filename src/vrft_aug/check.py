@@ -59,6 +59,10 @@ def _targets(task: Task, cases: Sequence[Case]) -> dict[str, int]:
         boxes = Counter(box.label or "" for case in cases for box in case.target.boxes or ())
         empty = sum(not case.target.boxes for case in cases)
         return {label: boxes[label] for label in task.labels} | {"images without": empty}
+    if task.kind == "multilabel":
+        sets = [case.target.labels or frozenset() for case in cases]
+        named = Counter(label for labels in sets for label in labels)
+        return {label: named[label] for label in task.labels} | {"images with none": sets.count(frozenset())}
     labels = Counter(case.target.label for case in cases)
     return {label: labels[label] for label in task.labels}
 

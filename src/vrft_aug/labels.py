@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -14,6 +15,9 @@ from vrft_aug.nouns import FailureReason
 # Quotes, brackets, markdown and sentence punctuation. Not + and -, which tell labels apart ("HER2-").
 _EDGES = " \"'`´“”‘’„«»*_#~.,;:!?()[]{}<>"
 _BULLET = "- "
+MAX_CHARACTERS = 8_192  # of a list of labels, far above honest answers
+LABEL_SEPARATORS = ",;"  # between the labels of a multilabel answer, as a new line is
+NO_LABEL = "none"  # what a multilabel answer says where no label is true
 
 
 def normalise(text: str) -> str:
@@ -30,11 +34,15 @@ def normalise(text: str) -> str:
     return text
 
 
-@lru_cache(maxsize=256)
-def label_keys(labels: tuple[str, ...]) -> Mapping[str, str]:
-    """Normalised form -> label, in the order of the labels.
+Synonyms = tuple[tuple[str, str], ...]  # (another name, what it stands for)
 
-    Raises UserError where two labels have the same normalised form, or one has none.
+
+@lru_cache(maxsize=256)
+def label_keys(labels: tuple[str, ...], synonyms: Synonyms = ()) -> Mapping[str, str]:
+    """Normalised form -> label, in the order of the labels, then of the synonyms.
+
+    Raises UserError where two labels have the same normalised form, or one has none, and where a synonym
+    is another label or stands for two.
     """
     keys: dict[str, str] = {}
     for label in labels:
@@ -47,23 +55,77 @@ def label_keys(labels: tuple[str, ...]) -> Mapping[str, str]:
                 "rename one of them"
             )
         keys[key] = label
+    for synonym, label in synonyms:
+        key = normalise(synonym)
+        if keys.get(key, label) != label:
+            raise UserError(f"synonym {synonym!r} of {label!r} also means {keys[key]!r}; remove one of them")
+        keys[key] = label
     return MappingProxyType(keys)
 
 
-def match_label(text: str, labels: tuple[str, ...]) -> tuple[str | None, FailureReason | None]:
-    """The label that the text is, or why it is none: exactly one of the two is None.
+def match_label(
+    text: str, labels: tuple[str, ...], synonyms: Synonyms = ()
+) -> tuple[str | None, FailureReason | None]:
+    """The label that the text is or is a synonym of, or why it is none: exactly one of the two is None.
 
     Two or more labels as whole words are "ambiguous"; anything else that is not a label, also a sentence
     around one label ("not mild", "the answer is mild"), is "unknown label".
     """
     text = normalise(text)
-    if text in label_keys(labels):
-        return label_keys(labels)[text], None
-    return None, "ambiguous" if len(set(_label_words(labels).findall(text))) > 1 else "unknown label"
+    keys = label_keys(labels, synonyms)
+    if text in keys:
+        return keys[text], None
+    named = {keys[key] for key in _label_words(labels, synonyms).findall(text)}
+    return None, "ambiguous" if len(named) > 1 else "unknown label"
+
+
+def match_labels(
+    text: str, labels: tuple[str, ...], synonyms: Synonyms = ()
+) -> tuple[frozenset[str] | None, FailureReason | None]:
+    """The set of labels that a list names, or why it names none: exactly one of the two is None.
+
+    Items stand between commas, semicolons or new lines, or in a JSON list of texts; each must be a label,
+    once. The word "none" alone, and the JSON list [], are the empty set. A label named twice, an empty
+    item, "none" beside a label, and more items than there are labels are "malformed".
+    """
+    if len(text) > MAX_CHARACTERS:
+        return None, "malformed"
+    items = _items(text)
+    if items is None or len(items) > len(labels) or (len(items) != 1 and _says_none(items)):
+        return None, "malformed"
+    if _says_none(items):
+        return frozenset(), None
+    found: set[str] = set()
+    for item in items:
+        label, reason = match_label(item, labels, synonyms)
+        if label is None:
+            return None, reason
+        if label in found:
+            return None, "malformed"
+        found.add(label)
+    return frozenset(found), None
+
+
+def _items(text: str) -> list[str] | None:
+    """The items of a list as it is written; None where one is blank or no text."""
+    if text.strip().startswith("["):
+        try:
+            listed = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+        if not all(isinstance(item, str) for item in listed):
+            return None
+    else:
+        listed = re.split(f"[{LABEL_SEPARATORS}\n]", text.strip())
+    return listed if all(map(normalise, listed)) else None
+
+
+def _says_none(items: list[str]) -> bool:
+    return any(normalise(item) == NO_LABEL for item in items)
 
 
 @lru_cache(maxsize=256)
-def _label_words(labels: tuple[str, ...]) -> re.Pattern[str]:
+def _label_words(labels: tuple[str, ...], synonyms: Synonyms = ()) -> re.Pattern[str]:
     # Longest first, so that "no retinopathy" is not found as "retinopathy" too.
-    keys = sorted(label_keys(labels), key=len, reverse=True)
+    keys = sorted(label_keys(labels, synonyms), key=len, reverse=True)
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, keys))})(?!\w)")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-TaskKind = Literal["classify", "grade", "localise", "answer"]
+TaskKind = Literal["classify", "grade", "multilabel", "localise", "answer"]
 FailureReason = Literal["missing", "malformed", "truncated", "ambiguous", "unknown label"]
 Message = dict[str, Any]  # a chat message as transformers' processors take it: {"role", "content"}
 
@@ -51,8 +51,11 @@ class Target:
     """What is true of a case. Several may be known (a grade and boxes); a task asks for one of them."""
 
     label: str | None = None  # one of the task's labels (classify, grade)
+    labels: frozenset[str] | None = None  # all that are true (multilabel); empty = known to have none
     boxes: tuple[Box, ...] | None = None  # original pixels; () = known to have none, None = not annotated
     text: str | None = None  # a free-text answer
+    present: frozenset[str] = frozenset()  # findings known to be in the picture, as the bank names them
+    absent: frozenset[str] = frozenset()  # findings known not to be in it; all others are unknown
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class Task:
     question: str
     labels: tuple[str, ...] = ()  # the closed set, in clinical order; what boxes may be called if localise
     modality: str = "medical image"
+    synonyms: tuple[tuple[str, str], ...] = ()  # (another name, label or answer), read as what they stand for
 
 
 @dataclass(frozen=True)
@@ -95,11 +99,15 @@ class Rollout:
     finished: bool = True  # False: cut at the token limit
 
 
+# A label or a free text; the set of labels (multilabel); boxes in original pixels.
+AnswerValue = str | frozenset[str] | tuple[Box, ...] | None
+
+
 @dataclass(frozen=True)
 class Answer:
     """The parsed value, or the reason there is none (exactly one of the two is None)."""
 
-    value: str | tuple[Box, ...] | None  # a label, a free text, or boxes in original pixels
+    value: AnswerValue
     reason: FailureReason | None
     reasoning: str  # the text between <think> and </think>, "" where there is none
 

@@ -13,6 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from vrft_aug.labels import LABEL_SEPARATORS, NO_LABEL
+from vrft_aug.perception.spaces import SpaceName
+
 DATA_ROOT_VARIABLE = "VRFT_DATA"
 # TRL settings that would contradict the recipe: where to set them instead.
 OWNED_BY_RECIPE = {
@@ -59,6 +62,7 @@ class CsvData(Strict):
     question_column: str | None = None
     text_column: str | None = None
     label_names: dict[str, str] = {}  # value in the table -> label of the task
+    label_separator: str = "|"  # for multilabel: between the values of a cell; an empty cell has none
     boxes: str | None = None  # for localise: a COCO file whose boxes join the rows by image file name
     box_names: dict[str, str] = {}  # COCO category -> label of the task; categories left out are dropped
 
@@ -112,12 +116,13 @@ class TaskConfig(Strict):
     """What is asked, of which data."""
 
     model_config = ConfigDict(coerce_numbers_to_str=True)  # labels may be written [0, 1]
-    kind: Literal["classify", "grade", "localise", "answer"]
+    kind: Literal["classify", "grade", "multilabel", "localise", "answer"]
     question: str
     labels: tuple[str, ...] = ()
     modality: str = "medical image"
     data: DataConfig
     knowledge: str | None = None  # a bank: a shipped name or a YAML file
+    synonyms: bool = False  # also read an answer by the other names that the bank has for it
 
     @field_validator("data", mode="before")
     @classmethod
@@ -133,6 +138,17 @@ class TaskConfig(Strict):
         folded = [label.casefold().strip() for label in self.labels]
         if len(set(folded)) < len(folded):
             raise ValueError(f"labels must differ, got {list(self.labels)}")
+        if self.kind == "multilabel":
+            if not self.labels:
+                raise ValueError("a multilabel task needs labels, got none")
+            for label in self.labels:
+                if label.casefold().strip() == NO_LABEL or set(label) & set(LABEL_SEPARATORS):
+                    raise ValueError(
+                        f"label {label!r} cannot stand in a list of labels; a multilabel task keeps "
+                        f"{NO_LABEL!r} and {LABEL_SEPARATORS!r} for itself"
+                    )
+        if self.synonyms and self.knowledge is None:
+            raise ValueError("synonyms come from a knowledge bank, but the task names no knowledge")
         return self
 
 
@@ -157,6 +173,8 @@ class ModelConfig(Strict):
     lora: dict[str, Any] | None = None  # peft.LoraConfig settings; None is full fine-tuning
     min_pixels: int | None = None
     max_pixels: int | None = None
+    # The space that boxes are asked for and read in; None is the family's own, see perception/spaces.py.
+    coordinates: SpaceName | None = None
     trust_remote_code: bool = False
     load: dict[str, Any] = {}  # further arguments of from_pretrained
 

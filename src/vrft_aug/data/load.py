@@ -10,6 +10,7 @@ from vrft_aug.data.medmnist import read_medmnist
 from vrft_aug.data.splits import SPLITS
 from vrft_aug.data.table import read_table
 from vrft_aug.errors import UserError
+from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.nouns import Case, Task
 from vrft_aug.plugins import load_function
 from vrft_aug.recipe import CocoData, CsvData, CustomData, MedMnistData, ProceduralData, TaskConfig
@@ -20,14 +21,29 @@ class EmptySplit(UserError):
 
 
 def make_task(name: str, config: TaskConfig) -> Task:
-    """The task that a recipe describes under that name."""
+    """The task that a recipe describes under that name.
+
+    Raises UserError where it asks for synonyms and its knowledge bank is absent.
+    """
     return Task(
         name=name,
         kind=config.kind,
         question=config.question,
         labels=config.labels,
         modality=config.modality,
+        synonyms=_synonyms(config) if config.synonyms and config.knowledge is not None else (),
     )
+
+
+def _synonyms(config: TaskConfig) -> tuple[tuple[str, str], ...]:
+    """(synonym, label) for the task's labels; for a free text also those of all findings of the bank."""
+    bank = load_bank(str(config.knowledge))
+    named = {label: known.synonyms for label, known in bank.classes.items()}
+    if config.kind == "answer":
+        named = {**bank.findings, **named}
+    else:
+        named = {label: named.get(label, ()) for label in config.labels}
+    return tuple((other, name) for name, others in named.items() for other in others)
 
 
 def load_cases(config: TaskConfig, task: Task, root: Path, split: str) -> list[Case]:
@@ -89,6 +105,9 @@ def _check_target(case: Case, task: Task) -> None:
         raise UserError(
             f"case {case.id} has label {target.label!r}; task {task.name!r} has {', '.join(task.labels)}"
         )
+    if task.kind == "multilabel" and (target.labels is None or not target.labels <= set(task.labels)):
+        given = "no labels" if target.labels is None else f"labels {', '.join(sorted(target.labels))}"
+        raise UserError(f"case {case.id} has {given}; task {task.name!r} has {', '.join(task.labels)}")
     if task.kind == "localise" and target.boxes is None:
         raise UserError(
             f"case {case.id} has no boxes, which task {task.name!r} asks for; () means known to be none"

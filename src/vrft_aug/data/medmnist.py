@@ -36,20 +36,24 @@ def read_medmnist(config: MedMnistData, task: Task, root: Path, split: str) -> l
         raise UserError(
             f"{path}: images are {shape[2]} x {shape[1]} pixels; the recipe expects size {config.size}"
         )
-    if labels.dtype.kind not in "iu" or labels.size != shape[0]:
-        raise UserError(
-            f"{path}: {key}_labels is {labels.dtype} {labels.shape}; expected {shape[0]} integers"
-        )
+    several = config.dataset in MULTI_LABEL
+    wanted = shape[0] * (len(names) if several else 1)
+    if labels.dtype.kind not in "iu" or len(labels) != shape[0] or labels.size != wanted:
+        raise UserError(f"{path}: {key}_labels is {labels.dtype} {labels.shape}; expected {wanted} integers")
     cases = []
-    for index, number in enumerate(labels.reshape(-1).tolist()):
+    for index, numbers in enumerate(labels.reshape(shape[0], -1).tolist()):
         id = f"{config.dataset}/{split}/{index}"  # the same picture at every size
-        if not 0 <= number < len(names):
-            raise UserError(
-                f"{path}: case {id} has label {number}; {config.dataset} has 0 to {len(names) - 1}"
-            )
-        image = ArrayImage(path, f"{key}_images", index)
-        cases.append(Case(id=id, images=(image,), target=Target(label=names[number])))
+        for number in numbers:
+            if not 0 <= number < (2 if several else len(names)):
+                has = "0 or 1 for each label" if several else f"0 to {len(names) - 1}"
+                raise UserError(f"{path}: case {id} has label {number}; {config.dataset} has {has}")
+        target = _findings(names, numbers) if several else Target(label=names[numbers[0]])
+        cases.append(Case(id=id, images=(ArrayImage(path, f"{key}_images", index),), target=target))
     return cases
+
+
+def _findings(names: tuple[str, ...], numbers: list[int]) -> Target:
+    return Target(labels=frozenset(name for name, number in zip(names, numbers, strict=True) if number))
 
 
 def npz_path(config: MedMnistData, root: Path) -> Path:
@@ -69,11 +73,11 @@ def label_order(dataset: str, task: Task) -> tuple[str, ...]:
             f"MedMNIST has no 2-D set {dataset!r}{nearest(dataset, LABELS)}; it has {', '.join(LABELS)}"
         )
     ours = LABELS[dataset]
-    if dataset in MULTI_LABEL:
-        raise UserError(f"{dataset} has several findings per image; only sets with one label are supported")
-    if task.kind not in ("classify", "grade"):
+    kinds = ("multilabel",) if dataset in MULTI_LABEL else ("classify", "grade")
+    if task.kind not in kinds:
+        has = "several labels per image" if dataset in MULTI_LABEL else "one label per image"
         raise UserError(
-            f"task {task.name!r} is of kind {task.kind}; {dataset} has labels only (classify or grade)"
+            f"task {task.name!r} is of kind {task.kind}; {dataset} has {has} ({' or '.join(kinds)})"
         )
     if len(task.labels) != len(ours):
         raise UserError(

@@ -14,6 +14,8 @@ from vrft_aug.errors import UserError, nearest, shown
 from vrft_aug.nouns import Case, Target, Task
 from vrft_aug.recipe import CsvData
 
+LABELLED = ("classify", "grade", "multilabel")  # kinds whose truth stands in the label column
+
 
 def read_table(config: CsvData, task: Task, root: Path, split: str) -> list[Case]:
     """The cases of one split, in the order of the table; ids such as idrid/test/IDRiD_001.
@@ -65,7 +67,7 @@ def read_table(config: CsvData, task: Task, root: Path, split: str) -> list[Case
 
 def _columns(config: CsvData, task: Task) -> dict[str, str | None]:
     """The columns that must be there, by the setting that names them."""
-    if task.kind in ("classify", "grade") and config.label_column is None:
+    if task.kind in LABELLED and config.label_column is None:
         raise UserError(f"task {task.name!r} is of kind {task.kind} and needs data.label_column")
     if task.kind == "answer" and config.text_column is None:
         raise UserError(f"task {task.name!r} is of kind answer and needs data.text_column")
@@ -73,7 +75,7 @@ def _columns(config: CsvData, task: Task) -> dict[str, str | None]:
         raise UserError(f"task {task.name!r} is of kind localise and needs data.boxes, a COCO file")
     return {
         "image_column": config.image_column,
-        "label_column": config.label_column if task.kind in ("classify", "grade") else None,
+        "label_column": config.label_column if task.kind in LABELLED else None,
         "split_column": config.split_column,
         "patient_column": config.patient_column,
         "question_column": config.question_column,
@@ -108,14 +110,22 @@ def _target(row: Row, config: CsvData, task: Task, boxes: BoxedImage | None) -> 
     if task.kind == "answer" and not text:
         raise UserError(f"{row.where}: column {config.text_column!r} is empty; expected the answer")
     return Target(
-        label=_label(row, config, task) if task.kind in ("classify", "grade") else None,
+        label=_label(row.cells[str(config.label_column)], row, config, task)
+        if task.kind in ("classify", "grade")
+        else None,
+        labels=_labels(row, config, task) if task.kind == "multilabel" else None,
         boxes=boxes.boxes if boxes is not None else None,
         text=text or None,
     )
 
 
-def _label(row: Row, config: CsvData, task: Task) -> str:
-    value = row.cells[str(config.label_column)]
+def _labels(row: Row, config: CsvData, task: Task) -> frozenset[str]:
+    """The labels of a cell; an empty one has none."""
+    values = [value.strip() for value in row.cells[str(config.label_column)].split(config.label_separator)]
+    return frozenset(_label(value, row, config, task) for value in values if value)
+
+
+def _label(value: str, row: Row, config: CsvData, task: Task) -> str:
     label = config.label_names.get(value) if config.label_names else value
     if label is None:
         known = ", ".join(config.label_names)

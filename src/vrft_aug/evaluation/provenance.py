@@ -72,7 +72,7 @@ def _case_bytes(cases: Sequence[Case]) -> Iterable[bytes]:
     files: dict[Path, bytes] = {}
     for case in cases:
         facts = [case.id, case.patient, case.question, asdict(case.target)]
-        yield json.dumps(facts, sort_keys=True).encode()
+        yield json.dumps(facts, sort_keys=True, default=sorted).encode()  # sets of labels, in order
         for image in case.images:
             path = getattr(image, "path", None)
             if path is None:

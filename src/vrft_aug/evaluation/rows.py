@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vrft_aug.evaluation.boxes_metrics import agreement, ranks
@@ -18,7 +18,7 @@ class Row:
 
     case: str
     patient: str | None
-    truth: str | None  # the label or text asked for; None where the task asks for boxes
+    truth: str | None  # the label, text or labels (joined, see `joined`) asked for; None for boxes
     answer: str | None  # the greedy answer; None where there is none, or it is boxes
     reason: FailureReason | None  # why there is no answer
     reasoning: str
@@ -50,20 +50,37 @@ def vote_key(kind: TaskKind, value: str) -> str:
     return normalise(value) if kind == "answer" else value
 
 
+def joined(labels: Collection[str]) -> str:
+    """A set of labels as one text, the same for every order; "" for none. Labels hold no comma."""
+    return ", ".join(sorted(labels))
+
+
+def split_labels(text: str) -> frozenset[str]:
+    """The set that `joined` made a text of."""
+    return frozenset(text.split(", ")) if text else frozenset()
+
+
 def _truth(kind: TaskKind, case: Case) -> str | tuple[Box, ...] | None:
     if kind == "localise":
         return case.target.boxes
+    if kind == "multilabel":
+        return None if case.target.labels is None else joined(case.target.labels)
     return case.target.text if kind == "answer" else case.target.label
 
 
+def _plain(answer: Answer) -> str | tuple[Box, ...] | None:
+    return joined(answer.value) if isinstance(answer.value, frozenset) else answer.value
+
+
 def _row(kind: TaskKind, case: Case, answer: Answer, rollout: Rollout, samples: Sequence[Answer]) -> Row:
-    truth, value = _truth(kind, case), answer.value
+    truth, value = _truth(kind, case), _plain(answer)
     boxes = value if isinstance(value, tuple) else None
     confidence: tuple[float, ...] = ()
     if boxes is not None:
         others = [s.value if isinstance(s.value, tuple) else None for s in samples]
         confidence = agreement(boxes, others) if others else ranks(boxes)
-    votes = Counter(vote_key(kind, s.value) for s in samples if isinstance(s.value, str))
+    said = [value for sample in samples if isinstance(value := _plain(sample), str)]
+    votes = Counter(vote_key(kind, value) for value in said)
     return Row(
         case=case.id,
         patient=case.patient,

@@ -14,7 +14,7 @@ import numpy as np
 from vrft_aug.evaluation import boxes_metrics, metrics
 from vrft_aug.evaluation.bootstrap import Statistic, ratio
 from vrft_aug.evaluation.metrics import Classes
-from vrft_aug.evaluation.rows import Row, vote_key
+from vrft_aug.evaluation.rows import Row, split_labels, vote_key
 from vrft_aug.nouns import FailureReason, TaskKind
 
 Key = tuple[str, str]  # the metric's name; the label or failure reason that it is about, "" for all
@@ -36,6 +36,7 @@ MEANINGS = {
     "macro_f1": Meaning("Macro F1", "mean F1 over the classes"),
     "kappa": Meaning("Quadratic kappa", "agreement on the grade; no answer counts as the farthest grade"),
     "grade_error": Meaning("Grade error", "mean distance in grades; no answer as the farthest grade", -1),
+    "label_accuracy": Meaning("Label accuracy", "labels rightly said or left out; no answer is all wrong"),
     "token_f1": Meaning("Token F1", "words shared with the reference"),
     "mean_iou": Meaning("Mean IoU", "matched boxes over the larger number of boxes; none where none is 1"),
     "ap50": Meaning("AP50", "average precision at IoU 0.5, mean over labels"),
@@ -56,6 +57,7 @@ HEADLINES: dict[TaskKind, tuple[str, ...]] = {
     "classify": ("accuracy", "balanced_accuracy", "macro_f1", "answered"),
     "grade": ("accuracy", "balanced_accuracy", "kappa", "grade_error", "answered"),
     "localise": ("mean_iou", "ap50", "found", "false_boxes", "answered"),
+    "multilabel": ("accuracy", "label_accuracy", "answered"),
     "answer": ("accuracy", "token_f1", "answered"),
 }
 
@@ -71,6 +73,8 @@ def statistics(kind: TaskKind, labels: Sequence[str], rows: Sequence[Row]) -> di
         found = _of_boxes(labels, rows)
     elif kind == "answer":
         found = _of_text(rows)
+    elif kind == "multilabel":
+        found = _of_label_sets(labels, rows)
     else:
         found = _of_labels(kind, labels, rows)
     return found | _of_completions(kind, rows)
@@ -113,6 +117,21 @@ def _of_text(rows: Sequence[Row]) -> dict[Key, Statistic]:
     if _were_sampled(rows):
         voted = [metrics.majority(row.votes, ()) == truth for truth, row in pairs]
         found["vote_accuracy", ""] = ratio(voted)
+    return found
+
+
+def _of_label_sets(labels: Sequence[str], rows: Sequence[Row]) -> dict[Key, Statistic]:
+    """Exact sets, and every label by itself; a case without an answer is wrong in all of them."""
+    true = np.array([[label in split_labels(row.truth or "") for label in labels] for row in rows])
+    said = [split_labels(row.answer or "") for row in rows]
+    called = np.array([[label in one for label in labels] for one in said])
+    answered = np.array([row.answer is not None for row in rows])
+    right = (true == called) & answered[:, None]
+    found = {("accuracy", ""): ratio(right.all(axis=1)), ("label_accuracy", ""): ratio(right.mean(axis=1))}
+    for i, label in enumerate(labels):
+        found["label_accuracy", label] = ratio(right[:, i])
+        found["sensitivity", label] = ratio(right[:, i] & true[:, i], true[:, i])
+        found["specificity", label] = ratio(right[:, i] & ~true[:, i], ~true[:, i])
     return found
 
 

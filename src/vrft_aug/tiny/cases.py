@@ -42,8 +42,9 @@ def procedural_cases(config: ProceduralData, task: Task, split: str) -> list[Cas
     """The cases of a split, with the label that the task asks for and the boxes of the labels it names.
 
     Fundus labels: the five grades in order, under any names. Chest labels: "normal" (no finding) or the name
-    of a finding; pictures that show two of the task's labels, or none of them, are left out. Boxes are in
-    pixels of the 112 x 112 image. Raises UserError on labels the pictures can't have.
+    of a finding; pictures that show two of the task's labels, or none of them, are left out (multilabel takes
+    all pictures). Boxes are in pixels of the 112 x 112 image; every finding is known to be there or not.
+    Raises UserError on labels the pictures can't have.
     """
     count = {"train": config.train, "validation": config.validation, "test": config.test}[split]
     _check_labels(config, task)
@@ -54,8 +55,9 @@ def procedural_cases(config: ProceduralData, task: Task, split: str) -> list[Cas
         label: str | None = None
         if task.kind == "grade":
             label = task.labels[grade_of(made.findings)]
-        elif task.kind == "classify":
-            shown = [name for name in facts(made.findings, (SIZE, SIZE)) if name in task.labels]
+        names = facts(made.findings, (SIZE, SIZE))
+        shown = [name for name in names if name in task.labels]
+        if task.kind == "classify":
             label = shown[0] if len(shown) == 1 else "normal" if not made.findings else None
         if label in task.labels or task.kind not in ("grade", "classify"):
             boxes = tuple(Box(*f.box, label=f.kind) for f in made.findings if f.kind in task.labels)
@@ -63,7 +65,13 @@ def procedural_cases(config: ProceduralData, task: Task, split: str) -> list[Cas
                 Case(
                     id=f"{config.modality}/{split}/{index}",
                     images=(ProceduralImage(config.modality, split, index),),
-                    target=Target(label=label, boxes=boxes if task.kind == "localise" else None),
+                    target=Target(
+                        label=label,
+                        labels=frozenset(shown) if task.kind == "multilabel" else None,
+                        boxes=boxes if task.kind == "localise" else None,
+                        present=names,
+                        absent=frozenset(APPEARANCE[config.modality]) - names,
+                    ),
                 )
             )
         index += 1
@@ -72,7 +80,7 @@ def procedural_cases(config: ProceduralData, task: Task, split: str) -> list[Cas
 
 def _check_labels(config: ProceduralData, task: Task) -> None:
     if task.kind == "answer":
-        raise UserError("procedural data has no free-text answers; use kind grade, classify or localise")
+        raise UserError("procedural data has no free-text answers; use any kind but answer")
     if task.kind == "grade":
         if config.modality != "fundus" or len(task.labels) != len(GRADES):
             raise UserError(
@@ -80,7 +88,9 @@ def _check_labels(config: ProceduralData, task: Task) -> None:
                 f"got {config.modality} with {len(task.labels)}"
             )
         return
-    known = {*KINDS, *APPEARANCE[config.modality], "normal"} if task.kind == "classify" else set(KINDS)
+    known = set(KINDS) if task.kind == "localise" else {*KINDS, *APPEARANCE[config.modality]}
+    if task.kind == "classify":
+        known.add("normal")
     for label in task.labels:
         if label not in known:
             has = ", ".join(sorted(known))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from vrft_aug.nouns import Box, Case, FailureReason, Prompt, Rollout, Score
+from vrft_aug.nouns import AnswerValue, Case, FailureReason, Prompt, Rollout, Score
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.scorer import Scorer
 
@@ -81,8 +81,10 @@ def step_metrics(scores: Sequence[Score]) -> dict[str, float]:
     }
 
 
-def plain_value(value: str | tuple[Box, ...] | None) -> Any:
+def plain_value(value: AnswerValue) -> Any:
     """An answer's value as JSON takes it: boxes become mappings in pixels of the original image."""
+    if isinstance(value, frozenset):
+        return sorted(value)
     if not isinstance(value, tuple):
         return value
     return [{"bbox": [box.x1, box.y1, box.x2, box.y2], "label": box.label} for box in value]
