@@ -12,8 +12,7 @@ from vrft_aug.knowledge.check import check_bank
 from vrft_aug.nouns import Case, Task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.recipe import Recipe
-from vrft_aug.scorer import Scorer
-from vrft_aug.training.material import load_material
+from vrft_aug.training.material import load_material, stage_scorer
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def check_recipe(recipe: Recipe) -> list[CheckedPart]:
     parts = []
     for stage in recipe.stages:
         material = load_material(recipe, stage.task, "train", stage.injection, space)
-        Scorer(material.task, stage.rewards)
+        stage_scorer(stage, material)
         rollouts = stage.steps * stage.prompts_per_step * stage.generations if stage.method == "grpo" else 0
         parts.append(_part(stage.name, "train", material.task, material.cases, rollouts))
     wanted = recipe.evaluation

@@ -10,15 +10,17 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vrft_aug.data.find import find_cases, first_case
-from vrft_aug.data.load import make_task
+from vrft_aug.data.load import load_cases, make_task
 from vrft_aug.errors import UserError, nearest, shown
+from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.knowledge.count import injection_count
-from vrft_aug.nouns import Case, Rollout, Score
+from vrft_aug.nouns import Case, Rollout, Score, Task
 from vrft_aug.perception.spaces import BoxSpace, Frame
 from vrft_aug.perception.view import View, model_view
 from vrft_aug.prompt import build_prompt
 from vrft_aug.recipe import Recipe, StageConfig
-from vrft_aug.scorer import Scorer
+from vrft_aug.scorer import Scorer, counts_labels
+from vrft_aug.shaping.balance import count_labels
 from vrft_aug.training.material import task_bank
 from vrft_aug.training.rewards_bridge import plain_value
 
@@ -48,7 +50,7 @@ def score_file(recipe: Recipe, path: Path, stage_name: str | None = None) -> lis
     """
     stage = scoring_stage(recipe, stage_name)
     task = make_task(stage.task, recipe.tasks[stage.task])
-    scorer = Scorer(task, stage.rewards)
+    scorer = _scorer(recipe, stage, task)
     lines = _read_lines(path)
     cases = find_cases(recipe, stage.task, {placed.line.case for placed in lines})
     for placed in lines:
@@ -71,6 +73,16 @@ def score_file(recipe: Recipe, path: Path, stage_name: str | None = None) -> lis
         rollout = Rollout(placed.line.completion, placed.line.tokens, placed.line.finished)
         results.append(_result(id, scorer.score(cases[id], prompts[id], rollout, frames[id])))
     return results
+
+
+def _scorer(recipe: Recipe, stage: StageConfig, task: Task) -> Scorer:
+    """The scorer of a stage; its training cases are read only where a term is balanced by them."""
+    config = recipe.tasks[stage.task]
+    counts = None
+    if any(counts_labels(name, reward) for name, reward in stage.rewards.items()):
+        counts = count_labels(task, load_cases(config, task, recipe.root(), "train"))
+    bank = load_bank(config.knowledge) if config.knowledge is not None else None
+    return Scorer(task, stage.rewards, bank, counts)
 
 
 def scoring_stage(recipe: Recipe, name: str | None) -> StageConfig:

@@ -14,30 +14,49 @@ from pydantic import TypeAdapter, ValidationError
 from vrft_aug.answer import parse
 from vrft_aug.errors import UserError, nearest, shown
 from vrft_aug.imitation.recitation import recitation
+from vrft_aug.knowledge.schema import KnowledgeBank
 from vrft_aug.labels import label_keys
 from vrft_aug.nouns import Case, Prompt, Rollout, Score, Task
-from vrft_aug.perception.reward import iou
+from vrft_aug.perception.reward import iou, iou_threshold, nearness
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.plugins import load_function
 from vrft_aug.recipe import RewardConfig
-from vrft_aug.shaping.format import strict_format
+from vrft_aug.shaping.balance import check_balance
+from vrft_aug.shaping.costs import check_costs, costs
+from vrft_aug.shaping.format import format_reward
 from vrft_aug.shaping.grades import fuzzy_grade
 from vrft_aug.shaping.label import accuracy
+from vrft_aug.shaping.label_set import label_set
+from vrft_aug.shaping.text import token_f1_reward
 
 TERMS: dict[str, Callable[..., Any]] = {
-    "format": strict_format,
+    "format": format_reward,
     "accuracy": accuracy,
     "fuzzy_grade": fuzzy_grade,
+    "costs": costs,
+    "label_set": label_set,
+    "token_f1": token_f1_reward,
     "iou": iou,
+    "iou_threshold": iou_threshold,
+    "nearness": nearness,
     "recitation": recitation,
 }
 # The kinds of task that a term judges, where it does not judge all.
 KINDS: dict[str, tuple[str, ...]] = {
-    "accuracy": ("classify", "grade", "answer"),
+    "accuracy": ("classify", "grade", "multilabel", "answer"),
     "fuzzy_grade": ("grade",),
+    "costs": ("classify", "grade"),
+    "label_set": ("multilabel",),
+    "token_f1": ("answer",),
     "iou": ("localise",),
+    "iou_threshold": ("localise",),
+    "nearness": ("localise",),
 }
-SUPPLIED = ("answer", "case", "task", "prompt", "rollout")  # what a term may name; all else is a setting
+# What a term may name; all else is a setting. `bank` is the task's knowledge, `label_counts` those of the
+# training split; both None where the recipe has no bank, or no term that is balanced.
+SUPPLIED = ("answer", "case", "task", "prompt", "rollout", "bank", "label_counts")
+# What else must hold: called with what it names of the task, the bank, the counts and the term's settings.
+CHECKS: dict[str, Callable[..., None]] = {"costs": check_costs}
 
 
 @dataclass(frozen=True)
@@ -58,10 +77,27 @@ class Scorer:
     labels of the task cannot be told apart.
     """
 
-    def __init__(self, task: Task, rewards: Mapping[str, RewardConfig]) -> None:
-        label_keys(task.labels)
+    def __init__(
+        self,
+        task: Task,
+        rewards: Mapping[str, RewardConfig],
+        bank: KnowledgeBank | None = None,
+        label_counts: Mapping[str, int] | None = None,
+    ) -> None:
+        label_keys(task.labels, () if task.kind == "answer" else task.synonyms)
         self.task = task
+        self._given = {"task": task, "bank": bank, "label_counts": label_counts}
         self._terms = tuple(_term(name, config, task) for name, config in rewards.items())
+        for term in self._terms:
+            self._check(term)
+
+    def _check(self, term: _Term) -> None:
+        if "balance" in term.settings:
+            check_balance(self.task, term.settings["balance"])
+        if term.name in CHECKS:
+            check = CHECKS[term.name]
+            known = {**self._given, **term.settings}
+            check(**{name: known[name] for name in inspect.signature(check).parameters if name in known})
 
     def score(self, case: Case, prompt: Prompt, rollout: Rollout, frame: Frame | None) -> Score:
         """Parse the completion and judge it by every term; the total is 0 where no term applies.
@@ -71,11 +107,16 @@ class Scorer:
         number or None.
         """
         answer = parse(rollout, self.task, frame)
-        supplied = dict(zip(SUPPLIED, (answer, case, self.task, prompt, rollout), strict=True))
+        supplied = {"answer": answer, "case": case, "prompt": prompt, "rollout": rollout, **self._given}
         terms = {term.name: _judge(term, supplied, case) for term in self._terms}
         weights = {term.name: term.weight for term in self._terms}
         total = math.fsum(weights[name] * value for name, value in terms.items() if value is not None)
         return Score(total=total, terms=terms, answer=answer, weights=weights)
+
+
+def counts_labels(name: str, reward: RewardConfig) -> bool:
+    """Whether a term is given the label counts of the training split: it is balanced, or the user's own."""
+    return ":" in name or reward.settings.get("balance", "none") != "none"
 
 
 def _judge(term: _Term, supplied: Mapping[str, Any], case: Case) -> float | None:
@@ -124,7 +165,9 @@ def _settings(name: str, function: Callable[..., Any], given: Mapping[str, Any])
         try:
             settings[key] = TypeAdapter(hints.get(key, Any)).validate_python(value)
         except ValidationError as error:
-            reason = " ".join(error.errors()[0]["msg"].split())
+            # Of a setting with several forms, what is wrong with the form that was given.
+            first = min(error.errors(), key=lambda one: one["type"].endswith("_type"))
+            reason = " ".join(first["msg"].split())
             raise UserError(f"reward {name!r}: setting {key!r} is {shown(value)}; {reason}") from None
     for key in known:
         if by_name[key].default is inspect.Parameter.empty and key not in settings:

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from vrft_aug.labels import normalise
+from collections.abc import Mapping
+from typing import Literal
+
 from vrft_aug.nouns import Answer, Case, Task
+from vrft_aug.shaping.balance import Balance, class_weight
+from vrft_aug.shaping.text import canonical
 
 
-def accuracy(answer: Answer, case: Case, task: Task) -> float | None:
-    """1 where the answer is the target, else 0: the same label, or the same free text once normalised.
+def accuracy(
+    answer: Answer,
+    case: Case,
+    task: Task,
+    label_counts: Mapping[str, int] | None = None,
+    match: Literal["normalised", "exact"] = "normalised",
+    balance: Balance = "none",
+) -> float | None:
+    """1 where the answer is the target, else 0: the same label, set of labels or free text.
 
-    0 for an unparseable answer; None where the case's target is unknown or the task is to localise.
+    Free texts are the same once normalised, and put in their canonical form where the task has synonyms;
+    with `match: exact` they are the same character by character. `balance` (classify and grade) multiplies
+    by the weight of the true label. 0 for an unparseable answer; None where the case's target is unknown or
+    the task is to localise.
     """
+    if task.kind == "multilabel":
+        labels = case.target.labels
+        return None if labels is None else float(answer.value == labels)
     target = case.target.text if task.kind == "answer" else case.target.label
     if task.kind == "localise" or target is None:
         return None
     if not isinstance(answer.value, str):
         return 0.0
-    if task.kind == "answer":
-        return float(normalise(answer.value) == normalise(target))
-    return float(answer.value == target)
+    if task.kind != "answer":
+        return float(answer.value == target) * class_weight(target, task, balance, label_counts)
+    if match == "exact":
+        return float(answer.value == target)
+    return float(canonical(answer.value, task.synonyms) == canonical(target, task.synonyms))

@@ -8,8 +8,8 @@ from typing import Any
 
 from vrft_aug.nouns import Prompt
 from vrft_aug.perception.spaces import Frame
-from vrft_aug.scorer import Scorer
 from vrft_aug.training.loop import StageJob, case_dataset, run_trainer, trainer_row
+from vrft_aug.training.material import stage_scorer
 from vrft_aug.training.order import case_order
 from vrft_aug.training.policy import Policy, case_frame, eos_token_ids, lora_config
 from vrft_aug.training.prefix import enable_prefix_sharing
@@ -33,7 +33,7 @@ def train_grpo(policy: Policy, job: StageJob) -> Any:
 
     settings = grpo_settings(stage, policy, job.folder, job.seed)
     _, prompts, rounds = generation_round(stage, settings)
-    scorer, eos, buffer = Scorer(material.task, stage.rewards), eos_token_ids(policy), RolloutBuffer()
+    scorer, eos, buffer = stage_scorer(stage, material), eos_token_ids(policy), RolloutBuffer()
     reward = reward_function(scorer, material.cases, material.prompts, frame_of, eos, stage.name, buffer)
     row_of = partial(_row, material.prompts)
     log = RunLog(stage.name, job.run, buffer)

@@ -12,7 +12,9 @@ from vrft_aug.knowledge.count import Count, injection_count, words
 from vrft_aug.nouns import Case, Prompt, Task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.prompt import build_prompt
-from vrft_aug.recipe import Injection, Recipe
+from vrft_aug.recipe import Injection, Recipe, StageConfig
+from vrft_aug.scorer import Scorer
+from vrft_aug.shaping.balance import count_labels
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Material:
     task: Task
     cases: tuple[Case, ...]
     prompts: tuple[Prompt, ...]
+    bank: KnowledgeBank | None = None  # what is known of the task, injected or not
 
 
 def load_material(
@@ -39,7 +42,8 @@ def load_material(
     chosen = draw(cases, limit, recipe.seed)
     bank, count = task_bank(recipe, task_name, injection), injection_count(injection, recipe.model)
     prompts = word_prompts(task, chosen, space, injection, bank, count)
-    return Material(task=task, cases=chosen, prompts=prompts)
+    known = load_bank(config.knowledge) if config.knowledge is not None else None
+    return Material(task=task, cases=chosen, prompts=prompts, bank=known)
 
 
 def evaluation_material(recipe: Recipe, space: BoxSpace) -> Material:
@@ -71,3 +75,8 @@ def draw(cases: Sequence[Case], limit: int | None, seed: int) -> tuple[Case, ...
     if limit is None or limit >= len(cases):
         return tuple(cases)
     return tuple(cases[i] for i in sorted(random.Random(seed).sample(range(len(cases)), limit)))
+
+
+def stage_scorer(stage: StageConfig, material: Material) -> Scorer:
+    """The scorer of a stage's rewards on its training material; UserError as `Scorer` raises it."""
+    return Scorer(material.task, stage.rewards, material.bank, count_labels(material.task, material.cases))

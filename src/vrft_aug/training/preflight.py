@@ -8,9 +8,8 @@ from typing import Any
 
 from vrft_aug.nouns import Case
 from vrft_aug.recipe import Recipe
-from vrft_aug.scorer import Scorer
 from vrft_aug.training.lengths import check_lengths
-from vrft_aug.training.material import Material, evaluation_material, load_material
+from vrft_aug.training.material import Material, evaluation_material, load_material, stage_scorer
 from vrft_aug.training.policy import Policy, case_frame, lora_config
 from vrft_aug.training.targets import target_completion
 from vrft_aug.training.trainer_settings import grpo_settings, sft_settings
@@ -30,7 +29,7 @@ def check_run(recipe: Recipe, policy: Policy) -> tuple[list[Material], Material]
     for stage in recipe.stages:
         material = load_material(recipe, stage.task, "train", stage.injection, policy.space)
         if stage.method == "grpo":
-            Scorer(material.task, stage.rewards)
+            stage_scorer(stage, material)
         completion = stage.max_new_tokens if stage.method == "grpo" else _longest_target(policy, material)
         check_lengths(policy, f"stage {stage.name!r}", material, completion)
         materials.append(material)
