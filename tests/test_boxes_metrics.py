@@ -23,6 +23,10 @@ def value(statistic: Statistic, n: int) -> float:
     return float(statistic.of(np.ones((1, n)))[0])
 
 
+def average_precision(predicted, confidence, true, label=None) -> Statistic:  # type: ignore[no-untyped-def]
+    return bm.average_precision(bm.RankedBoxes.of(predicted, confidence, true, label))
+
+
 def test_iou_by_hand() -> None:
     iou = iou_matrix([UNIT, Box(0, 0, 0, 0)], [UNIT, Box(5, 0, 15, 10), Box(10, 0, 20, 10), Box(0, 0, 5, 10)])
     assert iou[0].tolist() == pytest.approx([1, 1 / 3, 0, 1 / 2])
@@ -77,20 +81,20 @@ def test_average_precision_by_hand() -> None:
     # 26 recalls (0 .. 0.25) at 1, 25 (0.26 .. 0.50) at 2/3, 50 at 0.
     true = [(far(1), far(2)), (far(3), far(4))]
     predicted = [(far(1), far(9)), (far(3),)]
-    ap = bm.average_precision(predicted, [(0.9, 0.8), (0.7,)], true)
+    ap = average_precision(predicted, [(0.9, 0.8), (0.7,)], true)
     assert value(ap, 2) == pytest.approx((26 + 25 * 2 / 3) / 101)
     assert ap.n == 4
 
 
 def test_average_precision_of_perfect_none_and_nothing_to_find() -> None:
     true = [(far(1),), (far(2), far(3))]
-    assert value(bm.average_precision(true, [(1.0,), (1.0, 0.5)], true), 2) == 1
-    assert value(bm.average_precision([None, ()], [(), ()], true), 2) == 0
-    assert np.isnan(value(bm.average_precision([(far(1),)], [(1.0,)], [()]), 1))
+    assert value(average_precision(true, [(1.0,), (1.0, 0.5)], true), 2) == 1
+    assert value(average_precision([None, ()], [(), ()], true), 2) == 0
+    assert np.isnan(value(average_precision([(far(1),)], [(1.0,)], [()]), 1))
 
 
 def test_a_second_box_on_the_same_truth_is_false() -> None:
-    ap = bm.average_precision([(UNIT, UNIT)], [(0.5, 0.9)], [(UNIT, far(5))])
+    ap = average_precision([(UNIT, UNIT)], [(0.5, 0.9)], [(UNIT, far(5))])
     assert value(ap, 1) == pytest.approx(51 / 101)  # recall 1/2 at precision 1; the repeat comes later
 
 
@@ -108,7 +112,7 @@ def test_average_precision_equals_scikit_learns_curve_interpolated(seed: int) ->
     recall = recall * hit.sum() / (hit.sum() + missed)
     # the curve ends in an artificial point (recall 0, precision 1)
     expected = np.mean([max(precision[:-1][recall[:-1] >= r - 1e-12], default=0) for r in bm.RECALLS])
-    assert value(bm.average_precision(predicted, confidence, true), n + missed) == pytest.approx(expected)
+    assert value(average_precision(predicted, confidence, true), n + missed) == pytest.approx(expected)
 
 
 def test_the_order_of_the_cases_has_no_influence() -> None:
@@ -116,14 +120,14 @@ def test_the_order_of_the_cases_has_no_influence() -> None:
     true = [(far(1),)] * 30
     predicted = [(far(1),) if rng.random() < 0.5 else (far(2), far(1)) for _ in range(30)]
     confidence = [bm.ranks(boxes) for boxes in predicted]
-    forward = value(bm.average_precision(predicted, confidence, true), 30)
-    assert value(bm.average_precision(predicted[::-1], confidence[::-1], true), 30) == forward
+    forward = value(average_precision(predicted, confidence, true), 30)
+    assert value(average_precision(predicted[::-1], confidence[::-1], true), 30) == forward
 
 
 def test_mean_over_labels_leaves_out_those_without_boxes() -> None:
     true = [(far(1, "a"), far(2, "b"))]
     predicted = [(far(1, "a"), far(3, "b"), far(4, "c"))]
-    parts = [bm.average_precision(predicted, [(1.0, 0.5, 0.3)], true, label) for label in "abc"]
+    parts = [average_precision(predicted, [(1.0, 0.5, 0.3)], true, label) for label in "abc"]
     assert value(bm.mean_average_precision(parts), 1) == 0.5
 
 
@@ -137,8 +141,8 @@ def test_weights_are_repeated_cases() -> None:
     def again(values: list) -> list:  # type: ignore[type-arg]
         return [v for v, count in zip(values, times, strict=True) for _ in range(count)]
 
-    weighted = bm.average_precision(predicted, confidence, true).of(times[None, :].astype(float))[0]
-    repeated = bm.average_precision(again(predicted), again(confidence), again(true))
+    weighted = average_precision(predicted, confidence, true).of(times[None, :].astype(float))[0]
+    repeated = average_precision(again(predicted), again(confidence), again(true))
     assert weighted == pytest.approx(value(repeated, int(times.sum())))
 
 

@@ -56,10 +56,14 @@ class Metric:
 
 @dataclass(frozen=True)
 class Statistic:
-    """`of` maps weights (replicates, cases) to values (replicates,), nan where undefined; `n` is Metric's."""
+    """`of` maps weights (replicates, cases) to values (replicates,), nan where undefined; `n` is Metric's.
+
+    Without `resampled` there is no interval: the value depends on how many different cases are drawn.
+    """
 
     of: Callable[[Floats], Floats]
     n: int
+    resampled: bool = True
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike | None = None) -> Statistic:
@@ -91,7 +95,8 @@ def measure(
     draws: dict[Key, list[Floats]] = {key: [] for key in statistics}
     for weights in _resampled(groups, replicates, seed):
         for key, statistic in statistics.items():
-            draws[key].append(statistic.of(weights))
+            if statistic.resampled:
+                draws[key].append(statistic.of(weights))
     return {
         key: _summary(float(statistic.of(once)[0]), statistic.n, draws[key])
         for key, statistic in statistics.items()

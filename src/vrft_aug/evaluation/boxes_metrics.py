@@ -8,6 +8,7 @@ name the box too. Boxes of equal confidence enter together: the order of cases h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from vrft_aug.perception.matching import iou_matrix, match, matched_iou
 Boxes = tuple[Box, ...]
 HIT = 0.5  # IoU from which a box counts as found
 RECALLS = np.linspace(0.0, 1.0, 101)
+FALSE_RATES = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)  # false boxes an image, as in LUNA16 and CAMELYON16
 
 
 def mean_iou(predicted: Sequence[Boxes | None], true: Sequence[Boxes]) -> Statistic:
@@ -44,48 +46,89 @@ def false_boxes(predicted: Sequence[Boxes | None], true: Sequence[Boxes]) -> Sta
     return ratio(wrong)
 
 
-def average_precision(
-    predicted: Sequence[Boxes | None],
-    confidence: Sequence[Sequence[float]],
-    true: Sequence[Boxes],
-    label: str | None = None,
-) -> Statistic:
-    """AP at IoU 0.5 of one label (None: of boxes whatever their label), 101-point interpolated as in COCO.
+@dataclass(frozen=True)
+class RankedBoxes:
+    """All predicted boxes (N,) of a data set from the highest confidence down; equal ones are one step.
 
     Per case, boxes are matched in the order of their confidence, each to the free true box that it overlaps
-    most. Undefined where there is no true box. n is the number of true boxes.
+    most, from an IoU of 0.5.
     """
-    case_of_box: list[int] = []
-    hits: list[bool] = []
-    scores: list[float] = []
-    positives = np.zeros(len(true))
-    for case, (p, c, t) in enumerate(zip(predicted, confidence, true, strict=True)):
-        wanted = [box for box in t if label is None or box.label == label]
-        positives[case] = len(wanted)
-        named = [(s, box) for s, box in zip(c, p or (), strict=True) if label is None or box.label == label]
-        named.sort(key=lambda pair: -pair[0])
-        hits += _greedy_hits([box for _, box in named], wanted)
-        scores += [score for score, _ in named]
-        case_of_box += [case] * len(named)
 
-    order = np.argsort(-np.array(scores), kind="stable")
-    ranked = np.array(scores)[order]
-    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else np.empty(0, np.intp)
-    cases = np.array(case_of_box, dtype=np.intp)[order]
-    hit = np.array(hits, dtype=np.float64)[order]
+    case: NDArray[np.intp]
+    hit: Floats
+    confidence: Floats
+    ends: NDArray[np.intp]  # the last box of every step
+    positives: Floats  # true boxes of each case (n,)
 
-    def of(weights: Floats) -> Floats:
-        times = weights[:, cases]
-        hits_so_far = np.cumsum(times * hit, axis=1)[:, ends]
-        boxes_so_far = np.cumsum(times, axis=1)[:, ends]
-        total = weights @ positives
-        precision = np.nan_to_num(divide(hits_so_far, boxes_so_far))
-        best_from_here = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        return np.array(
-            [_interpolated(h / t, p) if t else np.nan for h, p, t in zip(hits_so_far, best_from_here, total)]  # noqa: B905 (arrays)
+    @classmethod
+    def of(
+        cls,
+        predicted: Sequence[Boxes | None],
+        confidence: Sequence[Sequence[float]],
+        true: Sequence[Boxes],
+        label: str | None = None,
+    ) -> RankedBoxes:
+        """Of one label; None: of boxes whatever their label."""
+        boxes: list[tuple[float, int, bool]] = []  # confidence, case, hit
+        positives = np.zeros(len(true))
+        for case, (p, c, t) in enumerate(zip(predicted, confidence, true, strict=True)):
+            wanted = [box for box in t if label is None or box.label == label]
+            positives[case] = len(wanted)
+            named = [(s, box) for s, box in zip(c, p or (), strict=True) if label in (None, box.label)]
+            named.sort(key=lambda pair: -pair[0])
+            hits = _greedy_hits([box for _, box in named], wanted)
+            boxes += [(score, case, hit) for (score, _), hit in zip(named, hits, strict=True)]
+        boxes.sort(key=lambda one: -one[0])
+        scores = np.array([score for score, _, _ in boxes])
+        last = np.append(scores[1:] != scores[:-1], True) if boxes else np.empty(0, bool)
+        return cls(
+            case=np.array([case for _, case, _ in boxes], dtype=np.intp),
+            hit=np.array([hit for _, _, hit in boxes], dtype=np.float64),
+            confidence=scores,
+            ends=np.flatnonzero(last),
+            positives=positives,
         )
 
-    return Statistic(of, round(float(positives.sum())))
+    def so_far(self, weights: Floats) -> tuple[Floats, Floats]:
+        """How many boxes hit and how many were named down to each step, both (replicates, steps)."""
+        times = weights[:, self.case]
+        hits, named = np.cumsum(times * self.hit, axis=1), np.cumsum(times, axis=1)
+        return hits[:, self.ends], named[:, self.ends]
+
+
+def average_precision(boxes: RankedBoxes) -> Statistic:
+    """AP at IoU 0.5, 101-point interpolated as in COCO; undefined where there is no true box.
+
+    n is the number of true boxes.
+    """
+
+    def of(weights: Floats) -> Floats:
+        hits, named = boxes.so_far(weights)
+        precision = np.nan_to_num(divide(hits, named))
+        best_from_here = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        total = weights @ boxes.positives
+        return np.array(
+            [_interpolated(h / t, p) if t else np.nan for h, p, t in zip(hits, best_from_here, total)]  # noqa: B905 (arrays)
+        )
+
+    return Statistic(of, round(float(boxes.positives.sum())))
+
+
+def froc(boxes: RankedBoxes) -> Statistic:
+    """Mean sensitivity where at most 1/8, 1/4, 1/2, 1, 2, 4 and 8 boxes an image are false (FROC score).
+
+    A box is false where it finds nothing, or what another has found. Undefined where there is no true box.
+    """
+
+    def of(weights: Floats) -> Floats:
+        hits, named = boxes.so_far(weights)
+        start = np.zeros((len(weights), 1))  # before any box: nothing found, nothing false
+        sensitivity = divide(np.hstack([start, hits]), (weights @ boxes.positives)[:, None] + 0 * start)
+        false = np.hstack([start, named - hits]) / weights.sum(axis=1, keepdims=True)
+        allowed = [np.where(false <= rate, sensitivity, 0.0).max(axis=1) for rate in FALSE_RATES]
+        return np.where(weights @ boxes.positives > 0, np.mean(allowed, axis=0), np.nan)
+
+    return Statistic(of, round(float(boxes.positives.sum())))
 
 
 def mean_average_precision(per_label: Sequence[Statistic]) -> Statistic:

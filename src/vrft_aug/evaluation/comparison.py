@@ -98,7 +98,7 @@ def _require_same_cases(first_name: str, first: Report, name: str, report: Repor
 
 def _means(runs: Sequence[Report]) -> dict[str, Statistic]:
     """Of every metric the mean over runs, where all runs have it."""
-    parts = [statistics(report.kind, report.labels, report.rows) for report in runs]
+    parts = [statistics(r.kind, r.labels, r.rows, r.medmnist) for r in runs]
     keys = [key for key in parts[0] if not key[1] and all(key in part for part in parts)]
     return {key[0]: _mean([part[key] for part in parts]) for key in keys}
 
@@ -108,7 +108,7 @@ def _mean(parts: Sequence[Statistic]) -> Statistic:
         values: Floats = np.mean([part.of(weights) for part in parts], axis=0)
         return values
 
-    return Statistic(of, parts[0].n)
+    return Statistic(of, parts[0].n, all(part.resampled for part in parts))
 
 
 def _difference(of: Statistic, minus: Statistic) -> Statistic:

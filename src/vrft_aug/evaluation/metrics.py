@@ -8,7 +8,8 @@ extra prediction `classes`, "no answer". It is always to the model's disadvantag
 | accuracy, balanced accuracy, sensitivity | wrong |
 | specificity | wrong: the class was not ruled out ("intention to diagnose", Schuetz et al., BMJ 2012) |
 | macro F1 | a miss of its own class, a false alarm for no other |
-| quadratic weighted kappa, grade error | the grade farthest from the truth (the lowest, if two are) |
+| quadratic kappa, grade error, far off | the grade farthest from the truth (the lowest, if two are) |
+| sensitivity, specificity from a grade up | wrong: on the other side of the threshold |
 
 Where all cases are answered these equal scikit-learn's; they are written as functions of case weights so
 that a thousand bootstrap replicates take one matrix product (see `bootstrap`).
@@ -82,6 +83,30 @@ def quadratic_kappa(truth: Classes, predicted: Classes, classes: int) -> Statist
 def grade_error(truth: Classes, predicted: Classes, classes: int) -> Statistic:
     """Mean absolute difference in grades."""
     return ratio(np.abs(truth - _graded(truth, predicted, classes)))
+
+
+def far_off(truth: Classes, predicted: Classes, classes: int) -> Statistic:
+    """Share of the cases that are off by more than one grade."""
+    return ratio(np.abs(truth - _graded(truth, predicted, classes)) > 1)
+
+
+def sensitivity_from(truth: Classes, predicted: Classes, threshold: int, classes: int) -> Statistic:
+    """Share of the cases at or above a grade that were called so; undefined without such cases."""
+    above = truth >= threshold
+    return ratio(above & (predicted >= threshold) & (predicted < classes), above)
+
+
+def specificity_from(truth: Classes, predicted: Classes, threshold: int) -> Statistic:
+    """Share of the cases below a grade that were called so; undefined without such cases."""
+    below = truth < threshold
+    return ratio(below & (predicted < threshold), below)
+
+
+def f1(truth: Classes, predicted: Classes, label: int) -> Statistic:
+    """F1 of a class; undefined where it is neither true nor predicted."""
+    is_label, called = truth == label, predicted == label
+    both = ratio(2 * (is_label & called), is_label.astype(int) + called)
+    return Statistic(both.of, int((is_label | called).sum()))
 
 
 def confusion(truth: Classes, predicted: Classes, classes: int) -> NDArray[np.intp]:

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from vrft_aug.errors import UserError
+from vrft_aug.evaluation import curves
 from vrft_aug.evaluation.bootstrap import Metric, measure
+from vrft_aug.evaluation.curves import Curves
 from vrft_aug.evaluation.metrics import confusion
 from vrft_aug.evaluation.provenance import Provenance
 from vrft_aug.evaluation.rows import Row, make_rows
-from vrft_aug.evaluation.statistics import class_numbers, groups, statistics
+from vrft_aug.evaluation.statistics import (
+    Key,
+    class_numbers,
+    groups,
+    ranked_boxes,
+    statistics,
+    were_sampled,
+)
+from vrft_aug.evaluation.votes import majorities
 from vrft_aug.files import write_text
-from vrft_aug.nouns import Answer, Case, Rollout, Task, TaskKind
+from vrft_aug.nouns import Answer, Case, Prompt, Rollout, Task, TaskKind
 
 FILE_NAME = "evaluation.json"  # in a run folder
+# Metrics that have a label, but are no metrics of a class: `failures` and `curves` hold them.
+ELSEWHERE = ("failed", "sensitivity_from", "specificity_from", "auroc_from", "pass_at")
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,8 @@ class Report:
     seed: int  # of the bootstrap and the sampling
     bootstrap: int  # replicates
     provenance: Provenance
+    medmnist: bool = False  # with the figures of MedMNIST's official evaluator
+    curves: Curves = field(default_factory=Curves)
 
 
 def build_report(
@@ -51,23 +65,26 @@ def build_report(
     bootstrap: int,
     split: str,
     provenance: Provenance,
+    prompts: Sequence[Prompt] | None = None,
+    medmnist: bool = False,
 ) -> Report:
     """Judge greedy answers (one a case, with the rollouts they were parsed from) and sampled ones, if any.
 
+    `prompts` tell what knowledge the reasoning may have recited; `medmnist` adds the official figures.
+
     Raises UserError where no case has what the task asks for.
     """
-    rows = make_rows(task, cases, answers, rollouts, sampled)
+    rows = make_rows(task, cases, answers, rollouts, sampled, prompts)
     if not rows:
         raise UserError(
             f"task {task.name!r}: none of the {len(cases)} cases of split {split!r} has a target of kind "
             f"{task.kind!r}; check the split and the columns or annotations that the recipe names"
         )
-    measured = measure(
-        statistics(task.kind, task.labels, rows), groups(rows), replicates=bootstrap, seed=seed
-    )
+    found = statistics(task.kind, task.labels, rows, medmnist)
+    measured = measure(found, groups(rows), replicates=bootstrap, seed=seed)
     per_class: dict[str, dict[str, Metric]] = {}
     for (name, label), metric in measured.items():
-        if label and name != "failed":
+        if label and name not in ELSEWHERE:
             per_class.setdefault(label, {})[name] = metric
     return Report(
         task=task.name,
@@ -83,6 +100,8 @@ def build_report(
         seed=seed,
         bootstrap=bootstrap,
         provenance=provenance,
+        medmnist=medmnist,
+        curves=_curves(task, rows, measured),
     )
 
 
@@ -108,6 +127,21 @@ def load_report(path: Path) -> Report:
 @cache
 def _json() -> TypeAdapter[Report]:
     return TypeAdapter(Report)
+
+
+def _curves(task: Task, rows: Sequence[Row], measured: Mapping[Key, Metric]) -> Curves:
+    if task.kind == "localise":
+        return Curves(froc=curves.froc_points(ranked_boxes(rows)))
+    below = curves.thresholds(measured, task.labels)
+    if not were_sampled(rows):
+        return Curves(thresholds=below)
+    votes = majorities(task.kind, task.labels if task.kind in ("classify", "grade") else (), rows)
+    return Curves(
+        reliability=curves.reliability(votes),
+        risk_coverage=curves.risk_coverage(votes),
+        thresholds=below,
+        pass_at=curves.pass_points(measured),
+    )
 
 
 def _confusion(task: Task, rows: Sequence[Row]) -> tuple[tuple[int, ...], ...] | None:

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vrft_aug.evaluation.boxes_metrics import agreement, ranks
+from vrft_aug.imitation.recitation import recited_share
 from vrft_aug.labels import normalise
-from vrft_aug.nouns import Answer, Box, Case, FailureReason, Rollout, Task, TaskKind
+from vrft_aug.nouns import Answer, Box, Case, FailureReason, Prompt, Rollout, Task, TaskKind
 from vrft_aug.shaping.format import strict_format
 
 
@@ -30,6 +31,7 @@ class Row:
     confidence: tuple[float, ...] = ()  # of each of `boxes`
     votes: Mapping[str, int] = field(default_factory=dict)  # sampled answers (free text normalised), counted
     samples: int = 0  # sampled completions; those without an answer have no vote
+    recitation: float | None = None  # BLEU of reasoning and injected knowledge, 0 to 1; None without either
 
 
 def make_rows(
@@ -38,10 +40,15 @@ def make_rows(
     answers: Sequence[Answer],
     rollouts: Sequence[Rollout],
     sampled: Sequence[Sequence[Answer]] | None,
+    prompts: Sequence[Prompt] | None = None,
 ) -> list[Row]:
-    """A row for every case whose target holds what the task asks for, in the order of the cases."""
+    """A row for every case whose target holds what the task asks for, in the order of the cases.
+
+    `prompts` tell what knowledge the reasoning may have recited.
+    """
     samples = sampled if sampled is not None else [()] * len(cases)
-    everything = zip(cases, answers, rollouts, samples, strict=True)
+    knowledge = [prompt.knowledge for prompt in prompts] if prompts is not None else [""] * len(cases)
+    everything = zip(cases, answers, rollouts, samples, knowledge, strict=True)
     return [_row(task.kind, *one) for one in everything if _truth(task.kind, one[0]) is not None]
 
 
@@ -60,6 +67,11 @@ def split_labels(text: str) -> frozenset[str]:
     return frozenset(text.split(", ")) if text else frozenset()
 
 
+def named_labels(kind: TaskKind, text: str) -> frozenset[str]:
+    """The labels that a row's truth, answer or vote names: one, or those of a multilabel set."""
+    return split_labels(text) if kind == "multilabel" else frozenset([text])
+
+
 def _truth(kind: TaskKind, case: Case) -> str | tuple[Box, ...] | None:
     if kind == "localise":
         return case.target.boxes
@@ -72,7 +84,14 @@ def _plain(answer: Answer) -> str | tuple[Box, ...] | None:
     return joined(answer.value) if isinstance(answer.value, frozenset) else answer.value
 
 
-def _row(kind: TaskKind, case: Case, answer: Answer, rollout: Rollout, samples: Sequence[Answer]) -> Row:
+def _row(
+    kind: TaskKind,
+    case: Case,
+    answer: Answer,
+    rollout: Rollout,
+    samples: Sequence[Answer],
+    knowledge: str,
+) -> Row:
     truth, value = _truth(kind, case), _plain(answer)
     boxes = value if isinstance(value, tuple) else None
     confidence: tuple[float, ...] = ()
@@ -96,4 +115,5 @@ def _row(kind: TaskKind, case: Case, answer: Answer, rollout: Rollout, samples: 
         confidence=confidence,
         votes=dict(votes),
         samples=len(samples),
+        recitation=recited_share(answer.reasoning, knowledge) if knowledge and answer.reasoning else None,
     )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 FILE_NAME = "report.html"
-UNBOUNDED = ("tokens", "grade_error", "false_boxes")  # not shares: no bar from 0 to 1
+UNBOUNDED = [name for name, meaning in MEANINGS.items() if not meaning.share]  # no bar from 0 to 1
 
 
 def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:

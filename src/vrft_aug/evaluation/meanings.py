@@ -1,0 +1,79 @@
+"""What the metrics are called, how they are read, and which of them a task's headline has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from vrft_aug.nouns import FailureReason, TaskKind
+
+REASONS: tuple[FailureReason, ...] = get_args(FailureReason)
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """How a metric is named and read."""
+
+    title: str
+    note: str
+    better: int = 1  # 1: higher is better, -1: lower, 0: neither
+    share: bool = True  # between 0 and 1 (kappa: -1 and 1); False: a count or a distance
+
+
+MEANINGS = {
+    "accuracy": Meaning("Accuracy", "answered right; no answer is wrong"),
+    "balanced_accuracy": Meaning("Balanced accuracy", "mean sensitivity over the classes"),
+    "macro_f1": Meaning("Macro F1", "mean F1 over the classes"),
+    "kappa": Meaning("Quadratic kappa", "agreement on the grade; no answer counts as the farthest grade"),
+    "grade_error": Meaning(
+        "Grade error", "mean distance in grades; no answer as the farthest grade", -1, share=False
+    ),
+    "far_off": Meaning("Far off", "off by more than one grade; no answer as the farthest grade", -1),
+    "referable_sensitivity": Meaning("Referable, sensitivity", "cases of the third grade or above called so"),
+    "referable_specificity": Meaning("Referable, specificity", "cases below the third grade called so"),
+    "label_accuracy": Meaning("Label accuracy", "labels rightly said or left out; no answer is all wrong"),
+    "micro_f1": Meaning("Micro F1", "F1 of all labels of all cases together"),
+    "token_f1": Meaning("Token F1", "words shared with the reference"),
+    "mean_iou": Meaning("Mean IoU", "matched boxes over the larger number of boxes; none where none is 1"),
+    "ap50": Meaning("AP50", "average precision at IoU 0.5, mean over labels"),
+    "froc": Meaning("FROC", "mean share of boxes found at 1/8 to 8 false boxes an image"),
+    "found": Meaning("Boxes found", "true boxes covered with an IoU of 0.5 or more"),
+    "false_boxes": Meaning("False boxes", "boxes per image that find nothing", -1, share=False),
+    "auroc": Meaning("AUROC", "ranking by the share of the samples, one class against the rest"),
+    "average_precision": Meaning("Average precision", "of the same ranking, one class against the rest"),
+    "vote_accuracy": Meaning("Vote accuracy", "majority of the samples; a tie goes to the first label"),
+    "vote_kappa": Meaning("Vote kappa", "quadratic kappa of the majority of the samples"),
+    "vote_share": Meaning("Vote share", "mean share of the samples that the majority has", 0),
+    "calibration_error": Meaning(
+        "Calibration error", "distance of the majority's share from the share right, over 10 bins", -1
+    ),
+    "clear_share": Meaning("Clear votes", "cases in which at least 80 % of the samples agree", 0),
+    "clear_accuracy": Meaning("Accuracy if clear", "majority right where at least 80 % of the samples agree"),
+    "risk_area": Meaning("Risk area", "error rate among the surest cases, over all coverages (AURC)", -1),
+    "sample_accuracy": Meaning("Sample accuracy", "share of single samples that are right"),
+    "any_right": Meaning("Any right", "cases with at least one right sample"),
+    "medmnist_acc": Meaning("MedMNIST ACC", "as the official evaluator defines it"),
+    "medmnist_auc": Meaning("MedMNIST AUC", "as the official evaluator defines it"),
+    "answered": Meaning("Answered", "completions with a readable answer"),
+    "format": Meaning("Format kept", "exactly a think block, then an answer block"),
+    "tokens": Meaning("Tokens", "mean length of a completion", 0, share=False),
+    "reasoning_words": Meaning("Reasoning, words", "mean length of the reasoning", 0, share=False),
+    "distinct_1": Meaning("Distinct words", "different words over all words of all reasonings", 0),
+    "distinct_2": Meaning("Distinct pairs", "different word pairs over all word pairs of all reasonings", 0),
+    "recitation": Meaning("Recitation", "BLEU of the reasoning with the knowledge in the prompt", 0),
+    "sensitivity": Meaning("Sensitivity", "cases of the class called so"),
+    "specificity": Meaning("Specificity", "cases of other classes called otherwise"),
+    "f1": Meaning("F1", "harmonic mean of sensitivity and precision"),
+    "sensitivity_from": Meaning("Sensitivity from", "cases of this grade or above called so"),
+    "specificity_from": Meaning("Specificity from", "cases below this grade called so"),
+    "auroc_from": Meaning("AUROC from", "this grade or above against those below, by the samples"),
+    "pass_at": Meaning("Pass@k", "at least one of k samples right"),
+    "failed": Meaning("Failed", "no answer, by reason", -1),
+}
+HEADLINES: dict[TaskKind, tuple[str, ...]] = {
+    "classify": ("accuracy", "balanced_accuracy", "macro_f1", "answered"),
+    "grade": ("accuracy", "balanced_accuracy", "kappa", "grade_error", "answered"),
+    "localise": ("mean_iou", "ap50", "found", "false_boxes", "answered"),
+    "multilabel": ("accuracy", "label_accuracy", "macro_f1", "answered"),
+    "answer": ("accuracy", "token_f1", "answered"),
+}
