@@ -1,0 +1,429 @@
+"""Coordinate spaces, boxes as models write them, and what localisation pays."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vrft_aug.answer import parse
+from vrft_aug.errors import UserError
+from vrft_aug.nouns import Answer, Box, Case, Rollout, Target, Task
+from vrft_aug.perception.boxes import read_boxes
+from vrft_aug.perception.matching import hits, match
+from vrft_aug.perception.reward import iou, iou_threshold, nearness
+from vrft_aug.perception.spaces import DECIMALS, BoxSpace, Frame, SpaceName, family_space, patch_grid_size
+from vrft_aug.perception.tightening import Tightening, TighteningState, start_of, state_from
+from vrft_aug.perception.view import model_view
+from vrft_aug.prompt import build_prompt
+from vrft_aug.recipe import ModelConfig, RewardConfig
+from vrft_aug.scorer import Scorer
+from vrft_aug.training.targets import target_completion
+
+SPACES: tuple[SpaceName, ...] = ("original", "processed", "thousandths", "unit")
+CORNERS = ("x1", "y1", "x2", "y2")
+ONE = Task("l", "localise", "Where?", ("spot",))
+TWO = Task("l", "localise", "Where?", ("disc", "hard exudates"))
+BARE = Task("l", "localise", "Where?")
+
+# Coordinate spaces --------------------------------------------------------------------------------------
+
+
+@st.composite
+def frames_with_box(draw: st.DrawFn) -> tuple[Frame, Box]:
+    """A picture as a Qwen-VL resizes it, within any bounds on its pixels, and a box in whole pixels of it."""
+    width, height = draw(st.integers(8, 5000)), draw(st.integers(8, 5000))
+    smallest = draw(st.integers(1_000, 300_000))
+    largest = smallest + draw(st.integers(0, 3_000_000))
+    factor = draw(st.sampled_from([16, 28, 32]))
+    try:
+        processed = patch_grid_size((width, height), factor, smallest, largest)
+    except UserError:  # too narrow for a model
+        processed = (width, height)
+    x1, y1 = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
+    box = Box(x1, y1, draw(st.integers(x1 + 1, width)), draw(st.integers(y1 + 1, height)), "spot")
+    return Frame((width, height), processed, BoxSpace(draw(st.sampled_from(SPACES)))), box
+
+
+@given(frames_with_box())
+def test_there_and_back_again_is_exact_before_rounding(drawn: tuple[Frame, Box]) -> None:
+    frame, box = drawn
+    for there, back in ((frame.to_model, frame.to_original), (frame.to_original, frame.to_model)):
+        again = back(there(box))
+        assert again.label == box.label
+        assert [getattr(again, c) for c in CORNERS] == pytest.approx([getattr(box, c) for c in CORNERS])
+
+
+@given(frames_with_box())
+def test_what_is_written_comes_back_to_half_a_unit(drawn: tuple[Frame, Box]) -> None:
+    frame, box = drawn
+    spoken = frame.spoken(box)
+    again = frame.to_original(Box(*spoken))
+    for axis, corners in ((0, ("x1", "x2")), (1, ("y1", "y2"))):
+        unit = frame.original[axis] / frame.extent[axis] / 10 ** DECIMALS[frame.space.name]  # original pixels
+        for corner in corners:
+            off = abs(getattr(again, corner) - getattr(box, corner))
+            # Half a unit by rounding; a box thinner than that is given a whole one.
+            thin = getattr(box, corners[1]) - getattr(box, corners[0]) < unit
+            assert off <= unit * (1.5 if thin else 0.5) + 1e-6
+            if unit < 1 and not thin:
+                assert round(getattr(again, corner)) == getattr(box, corner)  # exact to the pixel
+    assert 0 <= spoken[0] < spoken[2] <= frame.extent[0] and 0 <= spoken[1] < spoken[3] <= frame.extent[1]
+    assert all(type(value) is (float if frame.space.name == "unit" else int) for value in spoken)
+
+
+@given(frames_with_box())
+def test_what_is_written_again_is_the_same(drawn: tuple[Frame, Box]) -> None:
+    frame, box = drawn
+    spoken = frame.spoken(box)
+    assert frame.spoken(frame.to_original(Box(*spoken))) == spoken
+
+
+@given(frames_with_box(), st.sampled_from(["json", "plain"]), st.sampled_from([ONE, TWO, BARE]))
+def test_a_target_is_read_back(drawn: tuple[Frame, Box], written: Any, task: Task) -> None:
+    frame, box = drawn
+    task = replace(task, box_format=written)
+    name = task.labels[-1] if task.labels else None
+    boxes = (replace(box, label=name), Box(0, 0, *frame.original, label=name))
+    for true in (boxes, ()):
+        target = target_completion(Case("x", (), Target(boxes=true)), task, frame)
+        answer = parse(Rollout(target), task, frame)
+        assert answer.reason is None and isinstance(answer.value, tuple)
+        assert [frame.spoken(one) for one in answer.value] == [frame.spoken(one) for one in true]
+        assert [one.label for one in answer.value] == [one.label for one in true]
+
+
+def test_families_declare_their_space_and_the_recipe_goes_first() -> None:
+    assert family_space("qwen2_5_vl").name == "processed"
+    for family in ("qwen2_vl", "qwen3_vl", "gemma3", "idefics3", "smolvlm", "of the future"):
+        assert family_space(family).name == "thousandths"
+    assert family_space("qwen2_5_vl", "unit").name == "unit"
+    assert model_view(ModelConfig(name="tiny")).space.name == "processed"
+    assert model_view(ModelConfig(name="tiny", coordinates="thousandths")).space.name == "thousandths"
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("written", ["json", "plain"])
+def test_the_prompt_says_how_boxes_are_written(space: SpaceName, written: Any) -> None:
+    for task in (ONE, BARE):
+        prompt = build_prompt(replace(task, box_format=written), Case("x", (), Target()), BoxSpace(space))
+        text = prompt.messages[1]["content"][-1]["text"]
+        assert BoxSpace(space).wording in text
+        assert ("bbox_2d" in text) == (written == "json")
+        assert ("NAME" in text and "spot" in text) == (task is ONE)
+
+
+# Boxes as models write them -----------------------------------------------------------------------------
+
+FRAME = Frame((200, 100), (100, 50), BoxSpace("processed"))  # a unit is two original pixels
+DISC, EXUDATE = Box(20, 40, 60, 80, "disc"), Box(100, 10, 140, 30, "hard exudates")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"bbox_2d": [10, 20, 30, 40], "label": "disc"}, '
+        '{"label": "Hard Exudates", "bbox_2d": [50, 5, 70.0, 15], "score": 1}]',
+        '```json\n[{"bbox_2d": [10,20,30,40],"label":"disc"},\n'
+        '{"bbox_2d":[50,5,70,15],"label":"hard exudates"}]\n```',
+        "disc: [10, 20, 30, 40]\nhard exudates: [50, 5, 70, 15]",
+        "disc [10,20,30,40]\n\nhard exudates [50,5,70,15]\n",
+        "- disc: (10, 20, 30, 40)\n- hard exudates: (50, 5, 70, 15)",
+        "1. disc: 10, 20, 30, 40\n2. hard exudates: 50, 5, 70, 15",
+        "[10, 20, 30, 40] disc\n[50.0, 5.0, 70.0, 15.0]: hard exudates",
+        "disc(10,20),(30,40)\nhard exudates(50,5),(70,15)",
+        "disc: [(10, 20), (30, 40)]\nhard exudates = [50, 5, 70, 15];",
+        "```\ndisc: [10, 20, 30, 40]\nHARD EXUDATES: [50, 5, 70, 15]\n```",
+    ],
+)
+def test_one_answer_in_many_formats(text: str) -> None:
+    assert read_boxes(text, TWO.labels, FRAME) == ((DISC, EXUDATE), None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[10, 20, 30, 40]", "[[10, 20, 30, 40]]", '{"bbox_2d": [10, 20, 30, 40]}', "10, 20, 30, 40",
+        '[{"bbox_2d": [10, 20, 30, 40], "label": "spot"}]', "(10, 20), (30, 40)", " * spot: [10,20,30,40]. ",
+    ],
+)  # fmt: skip
+def test_one_box_of_the_only_label_needs_no_name_and_no_list(text: str) -> None:
+    assert read_boxes(text, ("spot",), FRAME) == ((Box(20, 40, 60, 80, "spot"),), None)
+    assert read_boxes(text, (), FRAME) == ((Box(20, 40, 60, 80),), None)
+
+
+@pytest.mark.parametrize("text", ["[]", " [ ] ", "none", "None.", "```json\n[]\n```"])
+def test_nothing_to_find_is_an_answer(text: str) -> None:
+    assert read_boxes(text, TWO.labels, FRAME) == ((), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "malformed"), ("{}", "malformed"), ("null", "malformed"), ("17", "malformed"),
+        ("no", "malformed"), ("none\n[10, 20, 30, 40]", "malformed"), ("disc", "malformed"),
+        ("disc: [10, 20, 30]", "malformed"), ("disc: [10 20 30 40]", "malformed"),
+        ("disc: [10, 20, 30, 40, 45]", "malformed"), ("disc: [30, 40, 10, 20]", "malformed"),
+        ("disc: [nan, 20, 30, 40]", "malformed"), ("disc: [10, 20, inf, 40]", "malformed"),
+        ("disc: [10, 20, 30, 1e400]", "malformed"), ("disc: [10, 20, 30, 4" + "0" * 5000 + "]", "malformed"),
+        ("disc: [10, 20, 30, 40] disc: [50, 5, 70, 15]", "malformed"),
+        ("disc: [10, 20, 30, 40] hard exudates", "malformed"), ("[10, 20, 30, 40]", "malformed"),
+        ("cup: [10, 20, 30, 40]", "unknown label"), ("disc, hard exudates: [10, 20, 30, 40]", "ambiguous"),
+        ("not disc: [10, 20, 30, 40]", "unknown label"),
+        ('[{"bbox_2d": [1, 2, 3, 4], "label": "disc"', "malformed"),
+        ("disc: [10, 20, 30, 40]\nand so on", "malformed"), ("disc: [-40, 20, 30, 40]", "malformed"),
+        ("disc: [1, 2, 3, 4]\n" * 300, "malformed"), ("((" * 16_000, "malformed"),
+        ("1," * 16_000, "malformed"),
+        ("9" * 32_000, "malformed"), (" " * 32_000 + "1", "malformed"), ("[" * 32_000 + "]", "malformed"),
+    ],
+)  # fmt: skip
+def test_what_is_no_answer_has_a_reason(text: str, reason: str) -> None:
+    assert read_boxes(text, TWO.labels, FRAME) == (None, reason)
+
+
+@given(st.text(alphabet='0123456789.,-+e[](){}":; \ndiscNan', max_size=60), st.sampled_from([ONE, TWO, BARE]))
+def test_whatever_is_written_boxes_lie_inside(text: str, task: Task) -> None:
+    boxes, reason = read_boxes(text, task.labels, FRAME)
+    assert (boxes is None) == (reason is not None)
+    for box in boxes or ():
+        assert 0 <= box.x1 < box.x2 <= 200 and 0 <= box.y1 < box.y2 <= 100
+        assert box.label is None if not task.labels else box.label in task.labels
+
+
+# Rewards ------------------------------------------------------------------------------------------------
+
+TERMS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "iou": (iou, {}),
+    "iou_threshold": (iou_threshold, {"threshold": 0.4}),
+    "iou_threshold, graded": (iou_threshold, {"threshold": 0.4, "graded": True}),
+    "iou_threshold, tightening": (iou_threshold, {"threshold": Tightening(end=0.6)}),
+    "nearness": (nearness, {}),
+}
+every_term = pytest.mark.parametrize("term", TERMS)
+
+
+def pay(term: str, said: tuple[Box, ...], true: tuple[Box, ...] | None, task: Task = TWO) -> float:
+    function, settings = TERMS[term]
+    value = function(Answer(said, None, "x"), Case("c", (), Target(boxes=true)), task, **settings)
+    assert isinstance(value, float)
+    return value
+
+
+def _box(numbers: tuple[float, float, float, float, str]) -> Box:
+    x, y, width, height, label = numbers
+    return Box(x, y, x + width, y + height, label)
+
+
+side = st.floats(0.5, 60)
+box = st.tuples(st.floats(0, 50), st.floats(0, 50), side, side, st.sampled_from(TWO.labels)).map(_box)
+boxes = st.lists(box, max_size=6).map(tuple)
+
+
+@every_term
+@given(said=boxes, true=boxes)
+def test_a_share_symmetric_and_whole_for_the_truth(
+    term: str, said: tuple[Box, ...], true: tuple[Box, ...]
+) -> None:
+    value = pay(term, said, true)
+    assert 0 <= value <= 1
+    assert value == pytest.approx(pay(term, true, said))
+    assert pay(term, true, true) == pytest.approx(1)
+    assert pay(term, said[::-1], true) == pytest.approx(value)  # the order of boxes says nothing
+    if bool(said) != bool(true):
+        assert value == 0
+
+
+@every_term
+@given(said=boxes, true=boxes, extra=box)
+def test_more_boxes_than_there_are_only_cost(
+    term: str, said: tuple[Box, ...], true: tuple[Box, ...], extra: Box
+) -> None:
+    if len(said) >= len(true):
+        far = replace(extra, x1=extra.x1 + 1e4, x2=extra.x2 + 1e4)
+        assert pay(term, (*said, far), true) <= pay(term, said, true) + 1e-9
+        assert pay(term, said * 2, true) <= pay(term, said, true) + 1e-9
+
+
+@every_term
+@given(
+    shape=box, way=st.tuples(st.floats(-1, 1), st.floats(-1, 1)), far=st.floats(0, 200), near=st.floats(0, 1)
+)
+def test_farther_never_pays_more(
+    term: str, shape: Box, way: tuple[float, float], far: float, near: float
+) -> None:
+    def moved(by: float) -> tuple[Box, ...]:
+        dx, dy = by * way[0], by * way[1]
+        return (replace(shape, x1=shape.x1 + dx, x2=shape.x2 + dx, y1=shape.y1 + dy, y2=shape.y2 + dy),)
+
+    assert pay(term, moved(far * near), (shape,)) >= pay(term, moved(far), (shape,)) - 1e-9
+
+
+@every_term
+@given(shape=box, small=st.floats(0.05, 1), smaller=st.floats(0.05, 1))
+def test_less_overlap_never_pays_more(term: str, shape: Box, small: float, smaller: float) -> None:
+    def shrunk(share: float) -> tuple[Box, ...]:
+        width, height = (shape.x2 - shape.x1) * share, (shape.y2 - shape.y1) * share
+        return (replace(shape, x2=shape.x1 + width, y2=shape.y1 + height),)
+
+    assert pay(term, shrunk(small), (shape,)) >= pay(term, shrunk(small * smaller), (shape,)) - 1e-9
+
+
+@given(said=boxes, true=boxes, low=st.floats(0.05, 1), high=st.floats(0.05, 1))
+def test_a_tighter_threshold_never_pays_more(
+    said: tuple[Box, ...], true: tuple[Box, ...], low: float, high: float
+) -> None:
+    low, high = sorted((low, high))
+    case = Case("c", (), Target(boxes=true))
+    values = [iou_threshold(Answer(said, None, ""), case, TWO, t) or 0.0 for t in (low, high)]
+    assert values[0] >= values[1]
+    graded = iou_threshold(Answer(said, None, ""), case, TWO, low, graded=True) or 0.0
+    assert graded <= values[0] + 1e-9
+    assert len(hits(said, true, low)) >= sum(value >= low for _, _, value in match(said, true))
+
+
+@every_term
+@given(target=st.one_of(st.none(), boxes), kind=st.sampled_from(["localise", "grade", "answer"]), said=boxes)
+def test_none_comes_from_the_case_alone(
+    term: str, target: tuple[Box, ...] | None, kind: Any, said: tuple[Box, ...]
+) -> None:
+    function, settings = TERMS[term]
+    case, task = Case("c", (), Target(boxes=target)), replace(TWO, kind=kind)
+    for answer in (Answer(said, None, ""), Answer(None, "malformed", ""), Answer((), None, "")):
+        value = function(answer, case, task, **settings)
+        assert (value is None) == (kind != "localise" or target is None)
+        assert value is None or answer.reason is None or value == 0
+
+
+def test_nearness_by_hand() -> None:
+    square, touching = Box(0, 0, 10, 10), Box(10, 0, 20, 10)
+    assert pay("nearness", (touching,), (square,), BARE) == pytest.approx(math.exp(-1))
+    assert pay("iou", (touching,), (square,), BARE) == 0
+    # The same centre, twice the size: half the difference of the sides, over the smaller side.
+    assert pay("nearness", (Box(-5, -5, 15, 15),), (square,), BARE) == pytest.approx(
+        math.exp(-(50**0.5) / 10)
+    )
+
+
+def test_thresholded_by_hand() -> None:
+    half = (Box(0, 0, 10, 5, "disc"),)
+    case = Case("c", (), Target(boxes=(Box(0, 0, 10, 10, "disc"),)))
+    answer = Answer(half, None, "")
+    assert [iou_threshold(answer, case, TWO, t) for t in (0.49, 0.5, 0.51)] == [1, 1, 0]
+    assert iou_threshold(answer, case, TWO, 0.4, graded=True) == 0.5
+    # Two hits of 0.5 go before one perfect match.
+    wide, left, right = Box(0, 0, 20, 10), Box(0, 0, 10, 10), Box(10, 0, 20, 10)
+    assert len(hits((wide, left), (left, wide), 0.5)) == 2
+    assert hits((left, right), (wide,), 0.5) == [(0, 0, 0.5)]
+
+
+# Abuse: nothing of this pays ------------------------------------------------------------------------------
+
+LESIONS = (
+    Box(30, 30, 40, 40, "hard exudates"),
+    Box(120, 60, 132, 70, "hard exudates"),
+    Box(60, 20, 90, 50, "disc"),
+)
+GRID = tuple(Box(x, y, x + 10, y + 10, "hard exudates") for x in range(0, 200, 10) for y in range(0, 100, 10))
+ABUSES: dict[str, str | tuple[Box, ...]] = {
+    "whole image": (Box(0, 0, 200, 100, "hard exudates"),),
+    "whole image of every name": tuple(Box(0, 0, 200, 100, name) for name in TWO.labels),
+    "whole image for each lesion": tuple(Box(0, 0, 200, 100, lesion.label) for lesion in LESIONS),
+    "a grid all over": GRID,
+    "one right box a hundred times": (LESIONS[0],) * 100,
+    "slivers": tuple(Box(x, 0, x + 0.01, 100, "disc") for x in range(200)),
+    "right places, other names": tuple(
+        replace(b, label="disc" if b.label != "disc" else "hard exudates") for b in LESIONS
+    ),
+    "nothing": (),
+    "inverted": '[{"bbox_2d": [20, 20, 15, 15], "label": "hard exudates"}]',
+    "inverted in x": "hard exudates: [20, 15, 15, 20]",
+    "no area": "hard exudates: [15, 15, 15, 20]",
+    "NaN": '[{"bbox_2d": [NaN, NaN, NaN, NaN], "label": "disc"}]',
+    "NaN in plain": "disc: [NaN, 10, 45, 25]",
+    "infinite": '[{"bbox_2d": [-Infinity, -Infinity, Infinity, Infinity], "label": "disc"}]',
+    "huge": "disc: [-100000, -100000, 100000, 100000]",
+    "a right box and a bad one": "disc: [30, 10, 45, 25]\ndisc: [nan, 0, 1, 1]",
+    "both names at once": "disc, hard exudates: [30, 10, 45, 25]",
+    "prose round a box": "The disc is at [30, 10, 45, 25], I think.",
+    "negated": "no disc: [30, 10, 45, 25]",
+    "truth values": '[{"bbox_2d": [true, true, 45, 25], "label": "disc"}]',
+    "strings": '[{"bbox_2d": ["30", "10", "45", "25"], "label": "disc"}]',
+    "bomb of brackets": "[" * 32_000,
+    "bomb of digits": '[{"bbox_2d": [30, 10, 45, 2' + "5" * 30_000 + '], "label": "disc"}]',
+    "bomb of text": "disc: [30, 10, 45, 25]\n" * 5_000,
+}
+
+
+@every_term
+@pytest.mark.parametrize("abuse", ABUSES)
+def test_abuse_never_pays(term: str, abuse: str) -> None:
+    written = ABUSES[abuse]
+    if not isinstance(written, str):
+        written = "\n".join(
+            f"{b.label}: {json.dumps([b.x1 / 2, b.y1 / 2, b.x2 / 2, b.y2 / 2])}" for b in written
+        )
+    name = term.split(",")[0]
+    scorer = Scorer(TWO, {name: RewardConfig(weight=1.0, **TERMS[term][1])})
+    case = Case("c", (), Target(boxes=LESIONS))
+    prompt = build_prompt(TWO, case, FRAME.space)
+    paid = scorer.score(case, prompt, Rollout(f"<think>x</think><answer>{written}</answer>"), FRAME).total
+    # An honest try: every lesion found, a quarter of its width off.
+    tried = [replace(b, x1=b.x1 + (w := (b.x2 - b.x1) / 4), x2=b.x2 + w) for b in LESIONS]
+    honest = pay(term, tuple(tried), LESIONS)
+    assert paid <= 0.1 < honest
+    if isinstance(ABUSES[abuse], str):
+        assert paid == 0
+
+
+@every_term
+def test_a_healthy_picture_pays_for_saying_so_alone(term: str) -> None:
+    assert pay(term, (), ()) == 1
+    assert pay(term, (DISC,), ()) == 0
+
+
+# Tightening -----------------------------------------------------------------------------------------------
+
+
+def test_a_threshold_rises_with_success_and_never_falls() -> None:
+    settings = Tightening(start=0.3, end=0.45, step=0.1, window=3, success=0.5)
+    state, seen = start_of(settings), []
+    for reward in (0.9, 0.9, 0.9, 0.9, 0.9, 0.4, 0.9, 0.9, 0.9, 0.9, 0.0, 0.0, 0.0):
+        state = state.after(reward, settings)
+        seen.append(state.threshold)
+    # Full after three; emptied by the rise; not on the failing sixth round; and no more than the end.
+    assert seen == [0.3, 0.3, 0.4, 0.4, 0.4, 0.4, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45]
+
+
+@given(st.lists(st.floats(0, 1), max_size=60), st.integers(1, 6), st.floats(0.05, 1), st.integers(0, 60))
+def test_a_state_that_went_through_a_file_goes_on_exactly(
+    rewards: list[float], window: int, success: float, cut: int
+) -> None:
+    settings = Tightening(start=0.25, end=0.75, step=0.07, window=window, success=success)
+    whole = resumed = start_of(settings)
+    last = whole.threshold
+    for step, reward in enumerate(rewards):
+        whole = whole.after(reward, settings)
+        if step == cut:
+            resumed = state_from(json.loads(json.dumps(asdict(resumed))))
+        resumed = resumed.after(reward, settings)
+        assert resumed == whole and settings.start <= last <= whole.threshold <= settings.end
+        last = whole.threshold
+    assert isinstance(whole, TighteningState)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "message"),
+    [
+        (0, "greater than 0"), (1.5, "less than or equal to 1"), ({"start": 0.8, "end": 0.5}, "only rises"),
+        ({"strat": 0.3}, "strat|Extra inputs"), ({"window": 0}, "greater than or equal to 1"),
+    ],
+)  # fmt: skip
+def test_a_wrong_threshold_is_one_line(threshold: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        Scorer(TWO, {"iou_threshold": RewardConfig(weight=1.0, threshold=threshold)})
+    assert "\n" not in str(caught.value)
