@@ -150,7 +150,6 @@ ROWS = [
     unread("localise", "empty answer", say(""), "missing", 0),
     unread("localise", "prose", say("top left"), "malformed"),
     unread("localise", "null", say("null"), "malformed"),
-    unread("localise", "one box, no list", say(box(50, 50, 70, 70)), "malformed"),
     unread("localise", "flat numbers", say("[50, 50, 70, 70]"), "malformed"),
     unread("localise", "no label", say("[[50, 50, 70, 70]]"), "malformed"),
     unread("localise", "label of no kind", say_boxes(box(50, 50, 70, 70, "lesion")), "unknown label"),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 TaskKind = Literal["classify", "grade", "multilabel", "localise", "answer"]
+BoxFormat = Literal["json", "plain"]
 FailureReason = Literal["missing", "malformed", "truncated", "ambiguous", "unknown label"]
 Message = dict[str, Any]  # a chat message as transformers' processors take it: {"role", "content"}
 
@@ -78,6 +79,7 @@ class Task:
     question: str
     labels: tuple[str, ...] = ()  # the closed set, in clinical order; what boxes may be called if localise
     modality: str = "medical image"
+    box_format: BoxFormat = "json"  # how boxes are asked for and taught (localise); either is read
     synonyms: tuple[tuple[str, str], ...] = ()  # (another name, label or answer), read as what they stand for
 
 

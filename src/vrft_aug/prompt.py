@@ -15,12 +15,24 @@ SYSTEM = (
 ANSWER_INSTRUCTION = {
     "classify": "Answer with one of: {labels}.",
     "grade": "Answer with one of, from least to most severe: {labels}.",
-    "localise": (
+    "multilabel": "Answer with all of these that apply, separated by commas, or with none: {labels}.",
+    "answer": "Answer in a few words.",
+}
+BOX_INSTRUCTION = {  # by the task's box format and whether its boxes have names
+    ("json", True): (
         'Answer with a JSON list like [{{"bbox_2d":[x1,y1,x2,y2],"label":"NAME"}}], corners {space}; '
         "[] if there is none. Names: {labels}."
     ),
-    "multilabel": "Answer with all of these that apply, separated by commas, or with none: {labels}.",
-    "answer": "Answer in a few words.",
+    ("json", False): (
+        'Answer with a JSON list like [{{"bbox_2d":[x1,y1,x2,y2]}}], corners {space}; [] if there is none.'
+    ),
+    ("plain", True): (
+        "Answer with a line for each box like NAME: [x1,y1,x2,y2], corners {space}; none if there is none. "
+        "Names: {labels}."
+    ),
+    ("plain", False): (
+        "Answer with a line for each box like [x1,y1,x2,y2], corners {space}; none if there is none."
+    ),
 }
 
 
@@ -38,7 +50,8 @@ def build_prompt(
     measures the knowledge against its budget.
     """
     knowledge = injected_knowledge(task, case, injection, bank, count)
-    instruction = ANSWER_INSTRUCTION[task.kind].format(labels=", ".join(task.labels), space=space.wording)
+    asked = ANSWER_INSTRUCTION.get(task.kind) or BOX_INSTRUCTION[task.box_format, bool(task.labels)]
+    instruction = asked.format(labels=", ".join(task.labels), space=space.wording)
     system, lines = SYSTEM, [case.question or task.question]
     if knowledge and injection.place == "system":
         system = f"{SYSTEM}\n{knowledge}"

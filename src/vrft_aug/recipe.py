@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from vrft_aug.labels import LABEL_SEPARATORS, NO_LABEL
+from vrft_aug.nouns import BoxFormat
 from vrft_aug.perception.spaces import SpaceName
 
 DATA_ROOT_VARIABLE = "VRFT_DATA"
@@ -120,6 +121,7 @@ class TaskConfig(Strict):
     question: str
     labels: tuple[str, ...] = ()
     modality: str = "medical image"
+    box_format: BoxFormat = "json"  # for localise: how boxes are asked for; either is read
     data: DataConfig
     knowledge: str | None = None  # a bank: a shipped name or a YAML file
     synonyms: bool = False  # also read an answer by the other names that the bank has for it

@@ -31,6 +31,7 @@ def make_task(name: str, config: TaskConfig) -> Task:
         question=config.question,
         labels=config.labels,
         modality=config.modality,
+        box_format=config.box_format,
         synonyms=_synonyms(config) if config.synonyms and config.knowledge is not None else (),
     )
 

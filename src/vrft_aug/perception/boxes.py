@@ -1,4 +1,4 @@
-"""Boxes as a model writes them: a JSON list in the coordinates of its family, read strictly."""
+"""Boxes as a model writes them: JSON or plain lines, in the coordinates of its family; read strictly."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from vrft_aug.labels import match_label
+from vrft_aug.labels import match_label, normalise
 from vrft_aug.nouns import Box, FailureReason
 from vrft_aug.perception.spaces import Frame
 
@@ -15,7 +15,17 @@ MAX_CHARACTERS = 32_768
 MAX_BOXES = 256
 MAX_COORDINATE = 1e6
 OVERHANG = 0.01  # of width and height: rounding may put a corner just outside; such boxes are clipped
-_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
+NOTHING = "none"  # the plain answer that says that there is nothing to find
+_FENCE = re.compile(r"```\w*\s*(.*?)\s*```", re.DOTALL)
+# Repeats are bounded, so that no answer takes long to be refused.
+_NUMBER = r"([-+]?\d{1,12}(?:\.\d{0,20})?)"
+_CORNERS = re.compile(
+    rf"[\[(]{{0,2}}\s{{0,4}}(?<![\w.]){_NUMBER}\s{{0,4}},\s{{0,4}}{_NUMBER}\s{{0,4}}\)?,"
+    rf"\s{{0,4}}\(?{_NUMBER}\s{{0,4}},\s{{0,4}}{_NUMBER}\s{{0,4}}[\])]{{0,2}}"
+)
+_BULLET = re.compile(r"\s*(?:[-*•]|\d{1,3}[.)])\s+")
+_NO_NAME = re.compile(r'[{}\[\]<>"\\]')
+Entry = tuple[Any, Any]  # corners and name, as they were read and not yet checked
 
 
 def read_boxes(
@@ -23,35 +33,58 @@ def read_boxes(
 ) -> tuple[tuple[Box, ...] | None, FailureReason | None]:
     """The boxes in pixels of the original image, clipped to it, or why there are none.
 
-    Read are a JSON list of `{"bbox_2d": [x1, y1, x2, y2], "label": NAME}` (further keys are ignored) or of
-    bare `[x1, y1, x2, y2]`, plain or in a markdown fence; `[]` says that there is nothing to find. A box
-    need not be named where the task has one label, must be where it has several, and its name is ignored
-    where it has none. One bad box spoils the list: "unknown label" or "ambiguous" for its name,
+    Read are, with or without a markdown fence,
+
+    - JSON: a list of `{"bbox_2d": [x1, y1, x2, y2], "label": NAME}` (further keys are ignored) or of bare
+      `[x1, y1, x2, y2]`, or one such box without a list; `[]` says that there is nothing to find;
+    - plain lines, a box each: `[x1, y1, x2, y2]` with brackets, parentheses, those of points
+      `(x1, y1), (x2, y2)`, or none, and with the name before or after it; `none` says that there is nothing.
+
+    A box need not be named where the task has one label, must be where it has several, and its name is
+    ignored where it has none. One bad box spoils the answer: "unknown label" or "ambiguous" for its name,
     "malformed" for all else.
     """
-    entries = _json_list(text)
+    entries = _entries(text) if len(text) <= MAX_CHARACTERS else None
     if entries is None or len(entries) > MAX_BOXES:
         return None, "malformed"
     boxes = []
-    for entry in entries:
-        named = isinstance(entry, dict)
-        label, reason = _label(entry.get("label") if named else None, labels)
-        box = _box(entry.get("bbox_2d") if named else entry, label, frame)
+    for corners, name in entries:
+        label, reason = _label(name, labels)
+        box = _box(corners, label, frame)
         if box is None or reason is not None:
             return None, "malformed" if box is None else reason
         boxes.append(box)
     return tuple(boxes), None
 
 
-def _json_list(text: str) -> list[Any] | None:
-    if len(text) > MAX_CHARACTERS:
-        return None
+def _entries(text: str) -> list[Entry] | None:
     fenced = _FENCE.fullmatch(text.strip())
+    text = fenced.group(1) if fenced else text
     try:
-        value = json.loads(fenced.group(1) if fenced else text)
+        value = json.loads(text)
     except (ValueError, RecursionError):  # no JSON, an integer of thousands of digits; nested too deep
+        return _plain_entries(text)
+    if isinstance(value, dict) or (isinstance(value, list) and len(value) == 4 and _numbers(value)):
+        value = [value]
+    if not isinstance(value, list):
         return None
-    return value if isinstance(value, list) else None
+    return [(e.get("bbox_2d"), e.get("label")) if isinstance(e, dict) else (e, None) for e in value]
+
+
+def _plain_entries(text: str) -> list[Entry] | None:
+    if normalise(text) == NOTHING:
+        return []
+    entries: list[Entry] = []
+    for line in filter(str.strip, text.splitlines()):
+        found = _CORNERS.search(line)
+        if found is None:
+            return None
+        before, after = _BULLET.sub("", line[: found.start()], count=1), line[found.end() :]
+        names = [name for part in (before, after) if (name := part.strip(" \t:=,;.-"))]
+        if len(names) > 1 or any(map(_NO_NAME.search, names)):
+            return None
+        entries.append(([float(number) for number in found.groups()], names[0] if names else None))
+    return entries or None
 
 
 def _label(name: Any, labels: tuple[str, ...]) -> tuple[str | None, FailureReason | None]:
@@ -62,10 +95,14 @@ def _label(name: Any, labels: tuple[str, ...]) -> tuple[str | None, FailureReaso
     return match_label(name, labels) if isinstance(name, str) else (None, "malformed")
 
 
+def _numbers(values: list[Any]) -> bool:
+    return all(type(value) in (int, float) for value in values)  # not bool, which is an int
+
+
 def _box(corners: Any, label: str | None, frame: Frame) -> Box | None:
-    if not isinstance(corners, list) or len(corners) != 4:
+    if not isinstance(corners, list) or len(corners) != 4 or not _numbers(corners):
         return None
-    if not all(type(c) in (int, float) and abs(c) <= MAX_COORDINATE for c in corners):  # NaN is not <=
+    if not all(abs(c) <= MAX_COORDINATE for c in corners):  # NaN is not <=
         return None
     x1, y1, x2, y2 = map(float, corners)
     box = frame.to_original(Box(x1, y1, x2, y2, label))

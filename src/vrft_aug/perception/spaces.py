@@ -1,8 +1,14 @@
 """Coordinate spaces: the one place that knows which pixels a box is in.
 
-Cases and answers hold boxes in pixels of the *original* image. A model family speaks either *processed*
-pixels (of the resized image that it sees: Qwen2.5-VL, and the embedded tiny model, which has its
-architecture) or *thousandths* of width and height (0-1000: Qwen2-VL, Qwen3-VL).
+Cases and answers hold boxes in pixels of the *original* image; what a model reads and writes is in a space
+of its family. All spaces have x to the right, y downwards, and the origin in the top left corner:
+
+| space | unit | written as |
+|---|---|---|
+| `original` | pixels of the image on disk | whole numbers |
+| `processed` | pixels of the resized image that the model sees | whole numbers |
+| `thousandths` | 1/1000 of width and of height, 0 to 1000 | whole numbers |
+| `unit` | shares of width and of height, 0 to 1 | four decimals |
 """
 
 from __future__ import annotations
@@ -14,16 +20,26 @@ from typing import Literal
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Box
 
-SpaceName = Literal["processed", "thousandths"]
+SpaceName = Literal["original", "processed", "thousandths", "unit"]
+# transformers' config.model_type -> what the family was trained to write. The tiny model is a qwen2_5_vl.
+# Gemma 3, Idefics 3 and SmolVLM were trained to write no boxes in particular: thousandths, which the prompt
+# spells out, are our choice, as they resize to squares or cut into tiles, whose pixels mean nothing outside.
+# PaliGemma writes location tokens (<loc0512>) in place of numbers and is not supported as a localiser.
 FAMILY_SPACE: dict[str, SpaceName] = {
     "qwen2_5_vl": "processed",
     "qwen2_vl": "thousandths",
     "qwen3_vl": "thousandths",
-}  # transformers' config.model_type -> what the family was trained to speak
+    "gemma3": "thousandths",
+    "idefics3": "thousandths",
+    "smolvlm": "thousandths",
+}
 WORDING: dict[SpaceName, str] = {
+    "original": "in pixels of the image",
     "processed": "in pixels of the image",
     "thousandths": "in thousandths of width and height",
+    "unit": "as shares of width and height from 0 to 1",
 }
+DECIMALS: dict[SpaceName, int] = {"original": 0, "processed": 0, "thousandths": 0, "unit": 4}
 
 
 @dataclass(frozen=True)
@@ -46,24 +62,58 @@ class Frame:
     processed: tuple[int, int]
     space: BoxSpace
 
-    def _scale(self) -> tuple[float, float]:
-        width, height = self.processed if self.space.name == "processed" else (1000, 1000)
-        return width / self.original[0], height / self.original[1]
+    @property
+    def extent(self) -> tuple[int, int]:
+        """What the right and the bottom border are called in the model's space."""
+        return {
+            "original": self.original,
+            "processed": self.processed,
+            "thousandths": (1000, 1000),
+            "unit": (1, 1),
+        }[self.space.name]
 
     def to_model(self, box: Box) -> Box:
-        """From original pixels to what the model speaks, not rounded."""
-        sx, sy = self._scale()
-        return replace(box, x1=box.x1 * sx, y1=box.y1 * sy, x2=box.x2 * sx, y2=box.y2 * sy)
+        """From original pixels to the model's space, not rounded."""
+        (width, height), (w, h) = self.extent, self.original
+        return replace(
+            box, x1=box.x1 * width / w, y1=box.y1 * height / h, x2=box.x2 * width / w, y2=box.y2 * height / h
+        )
 
     def to_original(self, box: Box) -> Box:
-        """From what the model speaks to original pixels, not rounded."""
-        sx, sy = self._scale()
-        return replace(box, x1=box.x1 / sx, y1=box.y1 / sy, x2=box.x2 / sx, y2=box.y2 / sy)
+        """From the model's space to original pixels, not rounded."""
+        (width, height), (w, h) = self.extent, self.original
+        return replace(
+            box, x1=box.x1 * w / width, y1=box.y1 * h / height, x2=box.x2 * w / width, y2=box.y2 * h / height
+        )
+
+    def spoken(self, box: Box) -> tuple[float, float, float, float]:
+        """From original pixels to the corners as the model writes them: rounded, inside, never without area.
+
+        Whole numbers are ints. Read back by `to_original` a corner is off by half a unit of the space at
+        most: exact to the pixel wherever a unit is no wider than an original pixel.
+        """
+        decimals = DECIMALS[self.space.name]
+        smallest = 10**decimals  # of these make one
+        moved = self.to_model(box)
+        x1, x2 = _inside(moved.x1, moved.x2, self.extent[0], smallest)
+        y1, y2 = _inside(moved.y1, moved.y2, self.extent[1], smallest)
+        if decimals == 0:
+            return x1, y1, x2, y2
+        return x1 / smallest, y1 / smallest, x2 / smallest, y2 / smallest
 
 
-def family_space(model_type: str) -> BoxSpace:
-    """The space of a model family by transformers' `config.model_type`; thousandths where unknown."""
-    return BoxSpace(FAMILY_SPACE.get(model_type, "thousandths"))
+def _inside(low: float, high: float, extent: int, smallest: int) -> tuple[int, int]:
+    """Both ends in whole multiples of 1/smallest: inside 0 to extent, and at least one apart."""
+    start = min(max(round(low * smallest), 0), extent * smallest - 1)
+    return start, min(max(round(high * smallest), start + 1), extent * smallest)
+
+
+def family_space(model_type: str, override: SpaceName | None = None) -> BoxSpace:
+    """The space of a model family by transformers' `config.model_type`; thousandths where unknown.
+
+    `override` is the recipe's `model.coordinates`, which goes first.
+    """
+    return BoxSpace(override or FAMILY_SPACE.get(model_type, "thousandths"))
 
 
 def patch_grid_size(

@@ -59,7 +59,7 @@ def model_view(config: ModelConfig) -> View:
     factor = settings.get("patch_size", FAMILY_PATCH.get(model_type, PATCH)) * settings.get(
         "merge_size", MERGE
     )
-    return View(family_space(model_type), factor, smallest, largest)
+    return View(family_space(model_type, config.coordinates), factor, smallest, largest)
 
 
 def _image_settings(folder: Path) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def load_policy(config: ModelConfig) -> Policy:
     return Policy(
         model=model.to(choose_device(config)),
         processor=processor,
-        space=family_space(model.config.model_type),
+        space=family_space(model.config.model_type, config.coordinates),
         name=config.name,
     )
 
@@ -151,11 +151,17 @@ def lora_config(config: ModelConfig) -> Any | None:
 def processed_size(policy: Policy, image: Image) -> tuple[int, int]:
     """(width, height) in pixels of the picture as the model sees it, from its own image processor.
 
-    Families without patch grids answer with the original size: they speak thousandths, which need no size.
+    Families without patch grids answer with the original size, as most spaces need no other. Raises UserError
+    where the policy speaks processed pixels all the same.
     """
     if image.size not in policy.sizes:
         processor = policy.processor.image_processor
         grid = processor(images=[image], return_tensors="pt").get("image_grid_thw")
+        if grid is None and policy.space.name == "processed":
+            raise UserError(
+                f"model {policy.name!r} does not say what it resizes a picture to, so boxes cannot be in "
+                "processed pixels; set model.coordinates to thousandths, unit or original"
+            )
         if grid is None:
             policy.sizes[image.size] = image.size
         else:

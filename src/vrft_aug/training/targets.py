@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from vrft_aug.errors import UserError
 from vrft_aug.labels import NO_LABEL
 from vrft_aug.nouns import Box, Case, Task
+from vrft_aug.perception.boxes import NOTHING
 from vrft_aug.perception.spaces import Frame
 
 
@@ -29,12 +31,18 @@ def _answer(case: Case, task: Task, frame: Frame | None) -> str:
     if task.kind == "localise" and target.boxes is not None:
         if frame is None:
             raise ValueError(f"case {case.id}: boxes need the frame of their picture")
-        boxes = [_spoken(box, frame) for box in target.boxes]
-        return json.dumps(boxes, ensure_ascii=False, separators=(",", ":"))
+        return _boxes(target.boxes, task, frame)
     wanted = {"localise": "boxes", "answer": "text", "multilabel": "labels"}.get(task.kind, "label")
     raise UserError(f"case {case.id} has no {wanted}, which task {task.name!r} ({task.kind}) learns from")
 
 
-def _spoken(box: Box, frame: Frame) -> dict[str, object]:
-    spoken: dict[str, object] = {"bbox_2d": list(frame.spoken(box))}
-    return spoken | ({"label": box.label} if box.label is not None else {})
+def _boxes(boxes: Sequence[Box], task: Task, frame: Frame) -> str:
+    if task.box_format == "plain":
+        lines = (_named(box, json.dumps(frame.spoken(box), separators=(",", ":"))) for box in boxes)
+        return "\n".join(lines) or NOTHING
+    listed = [{"bbox_2d": frame.spoken(box)} | ({"label": box.label} if box.label else {}) for box in boxes]
+    return json.dumps(listed, ensure_ascii=False, separators=(",", ":"))
+
+
+def _named(box: Box, corners: str) -> str:
+    return f"{box.label}: {corners}" if box.label else corners
