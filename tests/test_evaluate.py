@@ -13,8 +13,9 @@ from vrft_aug.errors import UserError
 from vrft_aug.evaluation.evaluate import evaluate, evaluate_path
 from vrft_aug.evaluation.predict import draw_boxes, predict_images, task_injection
 from vrft_aug.evaluation.report_data import load_report
-from vrft_aug.nouns import Box, Prompt, Rollout
+from vrft_aug.nouns import Box, Case, Prompt, Rollout, Target
 from vrft_aug.recipe_file import save_recipe
+from vrft_aug.training.material import draw
 from vrft_aug.training.policy import load_policy
 
 DARK = "<think>It is so.</think><answer>dark</answer>"
@@ -51,13 +52,21 @@ def test_a_report_counts_what_the_model_wrote(random_policy: Path, says) -> None
     assert report.provenance.recipe and report.provenance.data and report.provenance.model
 
 
-def test_the_limit_draws_the_same_cases_each_time(random_policy: Path, says) -> None:
+def test_the_limit_takes_the_same_cases_whatever_the_seed(random_policy: Path, says) -> None:
     says(DARK)
     recipe = shade_recipe(random_policy)
     policy = load_policy(recipe.model)
-    first, second = ([row.case for row in evaluate(policy, recipe).rows] for _ in range(2))
+    first = [row.case for row in evaluate(policy, recipe).rows]
     other = [row.case for row in evaluate(policy, recipe.model_copy(update={"seed": 77})).rows]
-    assert first == second != other and len(first) == 4
+    assert first == other and len(first) == 4
+
+
+def test_a_smaller_limit_takes_some_of_the_cases_of_a_larger_one() -> None:
+    cases = [Case(f"set/test/{i}", (), Target()) for i in range(50)]
+    few, more = draw(cases, 5), draw(cases, 20)
+    assert len(few) == 5 and set(few) < set(more) and draw(cases, None) == tuple(cases)
+    assert [case.id for case in more] == [case.id for case in cases if case in more]
+    assert draw(cases[::-1], 5) == few[::-1]
 
 
 def test_boxes_are_judged_in_pixels_of_the_original(random_policy: Path, says) -> None:

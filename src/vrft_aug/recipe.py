@@ -237,7 +237,7 @@ class EvaluationConfig(Strict):
     task: str
     split: Literal["train", "validation", "test"] = "test"
     injection: Injection = Injection()
-    limit: int | None = Field(default=None, ge=1)  # at most so many cases, drawn once by seed
+    limit: int | None = Field(default=None, ge=1)  # at most so many cases, the same for every seed
     samples: int = Field(default=0, ge=0)  # sampled completions per case for votes; 0: greedy alone
     temperature: float = Field(default=1.0, gt=0)
     max_new_tokens: int = Field(default=256, ge=1)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from vrft_aug.data.load import load_cases, make_task
 from vrft_aug.knowledge.bank import KnowledgeBank, load_bank
@@ -35,11 +35,11 @@ def load_material(
     space: BoxSpace,
     limit: int | None = None,
 ) -> Material:
-    """Read a split of a task's data and word its prompts; `limit` cases are drawn by the recipe's seed."""
+    """Read a split of a task's data and word its prompts; at most `limit` cases, see `draw`."""
     config = recipe.tasks[task_name]
     task = make_task(task_name, config)
     cases = load_cases(config, task, recipe.root(), split)
-    chosen = draw(cases, limit, recipe.seed)
+    chosen = draw(cases, limit)
     bank, count = task_bank(recipe, task_name, injection), injection_count(injection, recipe.model)
     prompts = word_prompts(task, chosen, space, injection, bank, count)
     known = load_bank(config.knowledge) if config.knowledge is not None else None
@@ -70,11 +70,16 @@ def task_bank(recipe: Recipe, task_name: str, injection: Injection) -> Knowledge
     return load_bank(knowledge) if knowledge is not None and injection.style != "none" else None
 
 
-def draw(cases: Sequence[Case], limit: int | None, seed: int) -> tuple[Case, ...]:
-    """At most `limit` cases, drawn by seed and left in their order; all of them for None."""
+def draw(cases: Sequence[Case], limit: int | None) -> tuple[Case, ...]:
+    """At most `limit` cases, in their order; all of them for None.
+
+    Which ones depends on their ids alone (a hash), never on a seed: runs that differ in seed are judged on
+    the same cases, and the cases of a smaller limit are among those of a larger one.
+    """
     if limit is None or limit >= len(cases):
         return tuple(cases)
-    return tuple(cases[i] for i in sorted(random.Random(seed).sample(range(len(cases)), limit)))
+    chosen = {case.id for case in sorted(cases, key=lambda case: sha256(case.id.encode()).digest())[:limit]}
+    return tuple(case for case in cases if case.id in chosen)
 
 
 def stage_scorer(stage: StageConfig, material: Material) -> Scorer:
