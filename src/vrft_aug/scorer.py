@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, get_type_hints
 
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vrft_aug.answer import parse
 from vrft_aug.errors import UserError, nearest, shown
+from vrft_aug.imitation.facts import check_consistency, check_facts, consistency, grounding
 from vrft_aug.imitation.recitation import recitation
 from vrft_aug.knowledge.schema import KnowledgeBank
 from vrft_aug.labels import label_keys
@@ -40,6 +42,8 @@ TERMS: dict[str, Callable[..., Any]] = {
     "iou_threshold": iou_threshold,
     "nearness": nearness,
     "recitation": recitation,
+    "consistency": consistency,
+    "grounding": grounding,
 }
 # The kinds of task that a term judges, where it does not judge all.
 KINDS: dict[str, tuple[str, ...]] = {
@@ -48,6 +52,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "costs": ("classify", "grade"),
     "label_set": ("multilabel",),
     "token_f1": ("answer",),
+    "consistency": ("classify", "grade", "multilabel"),
     "iou": ("localise",),
     "iou_threshold": ("localise",),
     "nearness": ("localise",),
@@ -56,7 +61,11 @@ KINDS: dict[str, tuple[str, ...]] = {
 # training split; both None where the recipe has no bank, or no term that is balanced.
 SUPPLIED = ("answer", "case", "task", "prompt", "rollout", "bank", "label_counts")
 # What else must hold: called with what it names of the task, the bank, the counts and the term's settings.
-CHECKS: dict[str, Callable[..., None]] = {"costs": check_costs}
+CHECKS: dict[str, Callable[..., None]] = {
+    "costs": check_costs,
+    "consistency": check_consistency,
+    "grounding": check_facts,
+}
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,20 @@ class Scorer:
             check = CHECKS[term.name]
             known = {**self._given, **term.settings}
             check(**{name: known[name] for name in inspect.signature(check).parameters if name in known})
+
+    @property
+    def settings(self) -> Mapping[str, Mapping[str, Any]]:
+        """The settings of every term, converted to what its function asks for."""
+        return {term.name: term.settings for term in self._terms}
+
+    def adjusted(self, name: str, settings: Mapping[str, Any]) -> Scorer:
+        """A scorer with other settings for one term, of the types that its function asks for."""
+        other = copy(self)
+        other._terms = tuple(
+            replace(term, settings={**term.settings, **settings}) if term.name == name else term
+            for term in self._terms
+        )
+        return other
 
     def score(self, case: Case, prompt: Prompt, rollout: Rollout, frame: Frame | None) -> Score:
         """Parse the completion and judge it by every term; the total is 0 where no term applies.

@@ -60,6 +60,6 @@ def _check_row(labels: tuple[str, ...], own: int, row: tuple[float, ...]) -> Non
             if row[far] < row[near]:
                 given = f"where {labels[own]!r} is true, answering {labels[far]!r} costs {row[far]:g}"
                 raise UserError(
-                    f"costs: {given}, less than the nearer {labels[near]!r} ({row[near]:g}); expected costs that "
-                    "do not fall with distance"
+                    f"costs: {given}, less than the nearer {labels[near]!r} ({row[near]:g}); expected "
+                    "costs that do not fall with distance"
                 )

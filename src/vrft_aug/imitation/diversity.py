@@ -1,0 +1,70 @@
+"""How much texts copy from the prompt and from each other: the measures that alarms are raised by."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+
+from sacrebleu.metrics import BLEU
+
+Gram = tuple[str, ...]
+
+
+def copied_share(reasoning: str, knowledge: str, n: int = 5) -> float | None:
+    """Share of the n-grams (of words) of the reasoning that stand in the knowledge, 0..1.
+
+    None where either has fewer than n words: nothing is copied then that could be called so.
+    """
+    said, known = _grams(reasoning, n), frozenset(_known_grams(knowledge, n))
+    if not said or not known:
+        return None
+    return sum(gram in known for gram in said) / len(said)
+
+
+def distinct_share(texts: Sequence[str], n: int = 2) -> float | None:
+    """Distinct n-grams over all n-grams of the texts together (distinct-n of Li et al., NAACL 2016), 0..1.
+
+    None where no text has n words.
+    """
+    grams = [gram for text in texts for gram in _grams(text, n)]
+    return len(set(grams)) / len(grams) if grams else None
+
+
+def self_bleu(texts: Sequence[str]) -> float | None:
+    """Mean BLEU (to bigrams) of each text against all others of its group (Zhu et al., SIGIR 2018), 0..1.
+
+    1 where all are one text. None where fewer than two have words. Texts that stand there several times are
+    compared once.
+    """
+    said = Counter(" ".join(words(text)) for text in texts)
+    said.pop("", None)
+    if sum(said.values()) < 2:
+        return None
+    total = 0.0
+    for text, count in said.items():
+        others = [[other] for other in said if other != text]
+        repeated = count > 1  # another one like it is among the references
+        total += count * (1.0 if repeated else _bleu().corpus_score([text], others).score / 100)
+    return min(1.0, total / sum(said.values()))
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in lower case, without punctuation."""
+    return re.findall(r"\w+", text.casefold())
+
+
+def _grams(text: str, n: int) -> list[Gram]:
+    said = words(text)
+    return list(zip(*(said[start:] for start in range(n)), strict=False))
+
+
+@lru_cache(maxsize=1024)
+def _known_grams(knowledge: str, n: int) -> tuple[Gram, ...]:
+    return tuple(dict.fromkeys(_grams(knowledge, n)))
+
+
+@lru_cache(maxsize=1)
+def _bleu() -> BLEU:
+    return BLEU(tokenize="none", force=True, smooth_method="exp", max_ngram_order=2)
