@@ -63,7 +63,11 @@ def prompt(
     for image in view.images:
         (width, height), (seen_width, seen_height) = image.original, image.processed
         typer.echo(f"image {width} x {height}, seen as {seen_width} x {seen_height}, {image.tokens} tokens")
-    typer.echo(f"{view.tokens if view.tokens is not None else 'not counted (--tokens)'} tokens in all")
+    parts = ", ".join(f"{part} {length}" for part, length in view.parts.items())
+    counted = (
+        f"{view.tokens} tokens in all" if view.tokens is not None else "tokens not counted (--tokens); words"
+    )
+    typer.echo(f"{counted}: {parts}")
     typer.echo(f"\n{view.text}")
 
 

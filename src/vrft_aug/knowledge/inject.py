@@ -124,7 +124,8 @@ def _within(
     least = cost(HEADER) + sum(cost(one.line) for one in classes)
     if least > budget:
         raise UserError(
-            f"a knowledge budget of {budget} does not hold the definitions, which take {least}; raise it"
+            f"injection.budget {budget} does not hold the definitions, which take {least} in the same unit; "
+            "raise it"
         )
     left = budget - least
     classes = list(classes)
