@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+from vrft_aug.knowledge.bank import load_bank
+from vrft_aug.knowledge.check import count_facts
 from vrft_aug.nouns import Case
 from vrft_aug.recipe import Recipe
 
@@ -28,6 +30,19 @@ LENGTH = 12  # hexadecimal digits kept of a SHA-256
 
 
 @dataclass(frozen=True)
+class KnowledgeUse:
+    """A bank that entered the prompts, and how far it can be trusted."""
+
+    user: str  # a stage's name, or "evaluation"
+    bank: str
+    style: str
+    hash: str  # of the bank's content
+    reviewed: bool  # by somebody who may; False is to be said wherever results are shown
+    sourced: int  # facts that name a source
+    review: int  # facts marked for review
+
+
+@dataclass(frozen=True)
 class Provenance:
     """Where a report comes from; hashes are the first 12 hexadecimal digits of a SHA-256."""
 
@@ -37,6 +52,7 @@ class Provenance:
     model_name: str = ""
     seconds: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
+    knowledge: tuple[KnowledgeUse, ...] = ()
 
 
 def hash_recipe(recipe: Recipe) -> str:
@@ -55,6 +71,31 @@ def hash_cases(cases: Sequence[Case]) -> str:
 def hash_folder(folder: Path) -> str:
     """Of the names and contents of all files below a folder."""
     return _short(_folder_bytes(folder))
+
+
+def knowledge_uses(recipe: Recipe) -> tuple[KnowledgeUse, ...]:
+    """The banks that the stages and the evaluation inject; UserError where one cannot be read."""
+    users = [(stage.name, stage.task, stage.injection.style) for stage in recipe.stages]
+    users.append(("evaluation", recipe.evaluation.task, recipe.evaluation.injection.style))
+    uses = []
+    for user, task, style in users:
+        name = recipe.tasks[task].knowledge
+        if name is None or style == "none":
+            continue
+        bank = load_bank(name)
+        counts = count_facts(bank)
+        uses.append(
+            KnowledgeUse(
+                user=user,
+                bank=bank.name,
+                style=style,
+                hash=_short([bank.model_dump_json().encode()]),
+                reviewed=bank.reviewed,
+                sourced=counts.sourced,
+                review=counts.review,
+            )
+        )
+    return tuple(uses)
 
 
 def package_versions() -> dict[str, str]:
