@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 
 from vrft_aug.nouns import Box, Case, Rollout, Target, Task
+from vrft_aug.perception.tightening import Tightening
 from vrft_aug.recipe import Recipe
 
 SIDE = 120
@@ -41,6 +42,17 @@ def read(root: Path, split: str, task: Task, count: int = 10) -> list[Case]:
 def spread(rollout: Rollout) -> float:
     """A reward that differs between the random completions of a group."""
     return (sum(map(ord, rollout.completion)) % 100) / 100
+
+
+def sometimes(rollout: Rollout, case: Case) -> float:
+    """As `spread`, but every completion of an odd case earns the same."""
+    return spread(rollout) if int(case.id.rsplit("/")[-1]) % 2 == 0 else 0.5
+
+
+def rising(rollout: Rollout, threshold: float | Tightening = 0.5) -> float:
+    """A reward with a threshold of its own, which random completions pass now and then."""
+    assert isinstance(threshold, float)
+    return float(spread(rollout) >= threshold)
 
 
 SHADE_TASK = {

@@ -18,10 +18,13 @@ from vrft_aug.recipe import StageConfig, TaskConfig
 from vrft_aug.scorer import Scorer
 from vrft_aug.training.checkpoints import last_checkpoint
 from vrft_aug.training.logs import append_lines, cut_back, read_lines
+from vrft_aug.training.material import Material
+from vrft_aug.training.mixture import Judge, Mixture
 from vrft_aug.training.order import case_order, stage_seed
 from vrft_aug.training.rewards_bridge import RolloutBuffer, reward_function
 from vrft_aug.training.run_folder import first_difference
 from vrft_aug.training.targets import target_completion
+from vrft_aug.training.thresholds import Thresholds
 
 SHADE = make_task("shade", TaskConfig.model_validate(SHADE_TASK))
 SPOT = make_task("spot", TaskConfig.model_validate(SPOT_TASK))
@@ -89,9 +92,9 @@ def test_the_reward_function_gives_totals_and_keeps_the_rollouts() -> None:
     stage = StageConfig.model_validate({**GRPO, "rewards": {"format": 0.5, "accuracy": 1.0}})
     cases = read(Path(), "train", SHADE)
     buffer, logged = RolloutBuffer(), {}
-    reward = reward_function(
-        Scorer(SHADE, stage.rewards), cases, [Prompt((), ())] * 10, lambda index: None, [7], "rft", buffer
-    )
+    mixture = Mixture((Material(SHADE, tuple(cases), (Prompt((), ()),) * 10),))
+    judge = Judge(mixture, [Scorer(SHADE, stage.rewards)], lambda row: None, [7])
+    reward = reward_function(judge, Thresholds(judge), "rft", buffer)
     texts = ["<think>a</think><answer>bright</answer>", "<think>a</think><answer>dark</answer>", "<answer>"]
     totals = reward(
         completions=[[{"role": "assistant", "content": text}] for text in texts],
@@ -107,6 +110,7 @@ def test_the_reward_function_gives_totals_and_keeps_the_rollouts() -> None:
     assert logged["failures/truncated"] == pytest.approx(1 / 3) and logged["failures/missing"] == 0
     lines = buffer.take([0.1, 0.2, 0.3])
     assert [line["finished"] for line in lines] == [True, True, False]
+    assert {line["task"] for line in lines} == {"shade"}
     assert lines[0]["case"] == "shades/train/1" and lines[0]["step"] == 5 and lines[0]["answer"] == "bright"
     assert lines[2]["reason"] == "truncated" and lines[2]["advantage"] == 0.3
     assert buffer.take([0.1]) == []

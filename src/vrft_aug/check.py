@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from vrft_aug.constants import Constants, constant_policies
+from vrft_aug.data.images import image_size
 from vrft_aug.errors import UserError
 from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.knowledge.check import check_bank
 from vrft_aug.nouns import Case, Task
 from vrft_aug.perception.spaces import BoxSpace
+from vrft_aug.perception.view import model_view
 from vrft_aug.recipe import Recipe
-from vrft_aug.training.material import load_material, stage_scorer
+from vrft_aug.scorer import Scorer
+from vrft_aug.training.material import Material, load_material, stage_scorer
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,9 @@ class CheckedPart:
     cases: int
     targets: dict[str, int]  # cases by label; for localise boxes by label, and images without any
     rollouts: int  # that training will sample; 0 for sft and the evaluation
+    constants: Constants | None = None  # what policies that never look would earn; of grpo stages
+    warning: str | None = None  # where one of them would earn too much
+    class_weights: dict[str, dict[str, float]] = field(default_factory=dict)  # by balanced term
 
 
 def check_recipe(recipe: Recipe) -> list[CheckedPart]:
@@ -38,10 +45,12 @@ def check_recipe(recipe: Recipe) -> list[CheckedPart]:
                 raise UserError(f"task {name!r}: {problems[0]}")
     parts = []
     for stage in recipe.stages:
-        material = load_material(recipe, stage.task, "train", stage.injection, space)
-        stage_scorer(stage, material)
         rollouts = stage.steps * stage.prompts_per_step * stage.generations if stage.method == "grpo" else 0
-        parts.append(_part(stage.name, "train", material.task, material.cases, rollouts))
+        for part, share in zip(stage.parts(), stage.shares(), strict=True):
+            material = load_material(recipe, part.task, "train", part.injection, space)
+            scorer = stage_scorer(part, material)
+            checked = _part(stage.name, "train", material.task, material.cases, round(rollouts * share))
+            parts.append(_with_constants(checked, scorer, material, recipe) if rollouts else checked)
     wanted = recipe.evaluation
     material = load_material(recipe, wanted.task, wanted.split, wanted.injection, space, wanted.limit)
     return [*parts, _part("evaluation", wanted.split, material.task, material.cases, 0)]
@@ -49,6 +58,18 @@ def check_recipe(recipe: Recipe) -> list[CheckedPart]:
 
 def _part(name: str, split: str, task: Task, cases: Sequence[Case], rollouts: int) -> CheckedPart:
     return CheckedPart(name, task.name, task.kind, split, len(cases), _targets(task, cases), rollouts)
+
+
+def _with_constants(part: CheckedPart, scorer: Scorer, material: Material, recipe: Recipe) -> CheckedPart:
+    view = model_view(recipe.model) if material.task.kind == "localise" else None
+    found = constant_policies(
+        scorer,
+        material.cases,
+        material.prompts,
+        (lambda case: view.frame(image_size(case.images[0]))) if view is not None else None,
+    )
+    warning = found.warning if found is not None else None
+    return replace(part, constants=found, warning=warning, class_weights=scorer.class_weights())
 
 
 def _targets(task: Task, cases: Sequence[Case]) -> dict[str, int]:
@@ -64,6 +85,23 @@ def _targets(task: Task, cases: Sequence[Case]) -> dict[str, int]:
         return {label: named[label] for label in task.labels} | {"images with none": sets.count(frozenset())}
     labels = Counter(case.target.label for case in cases)
     return {label: labels[label] for label in task.labels}
+
+
+def part_lines(part: CheckedPart) -> list[str]:
+    """The part in plain text: its data, what constant answers earn, class weights, and a warning, if any."""
+    lines = [part_line(part)]
+    if part.constants is not None:
+        best = ", ".join(
+            f"{answer!r} {reward:.3f}" for answer, reward in list(part.constants.rewards.items())[:5]
+        )
+        others = len(part.constants.rewards) - 5
+        lines.append(
+            f"  always the same answer earns: {best}{f' and {others} more below' if others > 0 else ''}; guessing "
+            f"by frequency {part.constants.prior:.3f}, the right answer {part.constants.right:.3f}"
+        )
+    for term, weights in part.class_weights.items():
+        lines.append(f"  {term} weighs: " + ", ".join(f"{label} {w:.2f}" for label, w in weights.items()))
+    return [*lines, f"  warning: {part.warning}"] if part.warning else lines
 
 
 def part_line(part: CheckedPart) -> str:

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from vrft_aug.labels import LABEL_SEPARATORS, NO_LABEL
 from vrft_aug.nouns import BoxFormat
@@ -193,8 +193,36 @@ class RewardConfig(Strict):
         return dict(self.model_extra or {})
 
 
+def _bare_weights(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {k: {"weight": v} if isinstance(v, int | float) else v for k, v in value.items()}
+
+
+class DynamicSampling(Strict):
+    """What GRPO does with groups whose completions all earn the same, which teach nothing (DAPO)."""
+
+    # skip: they leave the update, at no cost. resample: other cases of their task take their places first, at
+    # most `budget` extra groups a generation round; what is flat after that is skipped.
+    mode: Literal["off", "skip", "resample"] = "off"
+    budget: int = Field(default=8, ge=1)
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _yaml_reads_off_as_false(cls, value: Any) -> Any:
+        return "off" if value is False else value
+
+
+class MixedTask(Strict):
+    """A further task in a stage: its share of the prompts, with prompts and rewards of its own."""
+
+    share: float = Field(gt=0, lt=1)
+    injection: Injection = Injection()
+    rewards: Annotated[dict[str, RewardConfig], Field(min_length=1), BeforeValidator(_bare_weights)]
+
+
 class StageConfig(Strict):
-    """One stage of training: SFT on the targets or GRPO on the rewards, for one task."""
+    """One stage of training: SFT on the targets or GRPO on the rewards, of one task or of several."""
 
     name: str = Field(pattern=r"^[\w-]+$")
     method: Literal["sft", "grpo"]
@@ -202,19 +230,16 @@ class StageConfig(Strict):
     steps: int = Field(ge=1)
     prompts_per_step: int = Field(default=8, ge=1)
     injection: Injection = Injection()
-    rewards: dict[str, RewardConfig] = {}
+    rewards: Annotated[dict[str, RewardConfig], BeforeValidator(_bare_weights)] = {}
+    mix: dict[
+        str, MixedTask
+    ] = {}  # grpo: further tasks in the same steps; `task` has the rest of the prompts
     generations: int = Field(default=8, ge=2)
     max_new_tokens: int = Field(default=256, ge=1)
     save_steps: int = Field(default=50, ge=1)
+    dynamic_sampling: DynamicSampling = DynamicSampling()
     prefix_sharing: bool = True  # grpo: compute each prompt once per group; off is the stock trainer
     trainer: dict[str, Any] = {}  # trl.GRPOConfig or trl.SFTConfig settings under their own names
-
-    @field_validator("rewards", mode="before")
-    @classmethod
-    def _bare_weights(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {k: {"weight": v} if isinstance(v, int | float) else v for k, v in value.items()}
 
     @field_validator("trainer")
     @classmethod
@@ -228,7 +253,30 @@ class StageConfig(Strict):
     def _grpo_needs_rewards(self) -> StageConfig:
         if self.method == "grpo" and not self.rewards:
             raise ValueError(f"stage {self.name!r} uses grpo and names no rewards")
+        if self.mix and self.method != "grpo":
+            raise ValueError(
+                f"stage {self.name!r} mixes tasks, which grpo alone can; its method is {self.method}"
+            )
+        if self.task in self.mix:
+            raise ValueError(f"stage {self.name!r}: task {self.task!r} stands under task and under mix")
+        if (mixed := sum(part.share for part in self.mix.values())) >= 1:
+            raise ValueError(
+                f"stage {self.name!r}: the shares under mix come to {mixed:g}; expected less than 1"
+            )
         return self
+
+    def parts(self) -> tuple[StageConfig, ...]:
+        """The stage as a stage of one task each, its own task first; a stage of one task is its only part."""
+        own = self.model_copy(update={"mix": {}})
+        return own, *(
+            own.model_copy(update={"task": task, "injection": part.injection, "rewards": part.rewards})
+            for task, part in self.mix.items()
+        )
+
+    def shares(self) -> tuple[float, ...]:
+        """The share of every part in the prompts; they sum to 1."""
+        mixed = [part.share for part in self.mix.values()]
+        return 1 - sum(mixed), *mixed
 
 
 class EvaluationConfig(Strict):
@@ -258,7 +306,7 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _tasks_exist(self) -> Recipe:
-        users = [(f"stage {s.name!r}", s.task, s.injection) for s in self.stages]
+        users = [(f"stage {s.name!r}", p.task, p.injection) for s in self.stages for p in s.parts()]
         users.append(("evaluation", self.evaluation.task, self.evaluation.injection))
         for who, task, injection in users:
             if task not in self.tasks:
@@ -269,6 +317,14 @@ class Recipe(Strict):
         if len(set(names)) < len(names):
             raise ValueError(f"stage names must differ, got {names}")
         return self
+
+    def named_stages(self) -> dict[str, StageConfig]:
+        """Stages of one task each by what the command line calls them: `stage`, or `stage/task` in a mix."""
+        named = {stage.name: stage.parts()[0] for stage in self.stages}
+        mixed = {
+            f"{stage.name}/{part.task}": part for stage in self.stages if stage.mix for part in stage.parts()
+        }
+        return named | mixed
 
     def root(self) -> Path:
         """The folder under which real data lies: the recipe's own setting, else VRFT_DATA, else data/."""

@@ -88,19 +88,19 @@ def _scorer(recipe: Recipe, stage: StageConfig, task: Task) -> Scorer:
 def scoring_stage(recipe: Recipe, name: str | None) -> StageConfig:
     """The stage of that name, by default the last one with rewards for the task of the evaluation.
 
+    Of a stage of several tasks, the part of one: that of its first task, or the one named `stage/task`.
+
     Raises UserError where there is none, or where it has no rewards.
     """
-    rewarded = [stage for stage in recipe.stages if stage.rewards]
+    rewarded = {known: stage for known, stage in recipe.named_stages().items() if stage.rewards}
+    if name in rewarded:
+        return rewarded[name]
     if name is not None:
-        for stage in rewarded:
-            if stage.name == name:
-                return stage
-        known = [stage.name for stage in rewarded]
         raise UserError(
-            f"recipe {recipe.name!r} has no stage {name!r} with rewards{nearest(name, known)}; "
-            f"it has {', '.join(known) or 'none'}"
+            f"recipe {recipe.name!r} has no stage {name!r} with rewards{nearest(name, rewarded)}; "
+            f"it has {', '.join(rewarded) or 'none'}"
         )
-    for stage in reversed(rewarded):
+    for stage in reversed(rewarded.values()):
         if stage.task == recipe.evaluation.task:
             return stage
     raise UserError(

@@ -88,7 +88,7 @@ def task_injection(recipe: Recipe, task: str) -> Injection:
     """The knowledge in a task's prompts: that of the evaluation, else of the last stage that trained it."""
     if task == recipe.evaluation.task:
         return recipe.evaluation.injection
-    stages = [stage for stage in recipe.stages if stage.task == task]
+    stages = [part for stage in recipe.stages for part in stage.parts() if part.task == task]
     return stages[-1].injection if stages else Injection()
 
 

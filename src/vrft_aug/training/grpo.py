@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
-from vrft_aug.nouns import Prompt
 from vrft_aug.perception.spaces import Frame
+from vrft_aug.training.dynamic import DynamicSampler
 from vrft_aug.training.loop import StageJob, case_dataset, run_trainer, trainer_row
 from vrft_aug.training.material import stage_scorer
-from vrft_aug.training.order import case_order
+from vrft_aug.training.mixture import Judge, Mixture
+from vrft_aug.training.order import mixed_order
 from vrft_aug.training.policy import Policy, case_frame, eos_token_ids, lora_config
 from vrft_aug.training.prefix import enable_prefix_sharing
 from vrft_aug.training.progress import ProgressBar, RunLog
 from vrft_aug.training.rewards_bridge import RolloutBuffer, reward_function
+from vrft_aug.training.thresholds import Thresholds
 from vrft_aug.training.trainer_settings import generation_round, grpo_settings
 
 
@@ -25,32 +26,37 @@ def train_grpo(policy: Policy, job: StageJob) -> Any:
     """
     from trl import GRPOTrainer
 
-    stage, material = job.stage, job.material
+    stage, mixture = job.stage, Mixture(job.materials)
 
     @cache
-    def frame_of(index: int) -> Frame | None:
-        return case_frame(policy, material.task, material.cases[index])
+    def frame_of(row: int) -> Frame | None:
+        return case_frame(policy, mixture.materials[mixture.place(row)[0]].task, mixture.case(row))
 
     settings = grpo_settings(stage, policy, job.folder, job.seed)
     _, prompts, rounds = generation_round(stage, settings)
-    scorer, eos, buffer = stage_scorer(stage, material), eos_token_ids(policy), RolloutBuffer()
-    reward = reward_function(scorer, material.cases, material.prompts, frame_of, eos, stage.name, buffer)
-    row_of = partial(_row, material.prompts)
+    scorers = [stage_scorer(part, own) for part, own in zip(stage.parts(), job.materials, strict=True)]
+    judge = Judge(mixture, scorers, frame_of, eos_token_ids(policy))
+    thresholds, buffer = Thresholds(judge), RolloutBuffer()
+    row_of = partial(_row, mixture)
     log = RunLog(stage.name, job.run, buffer)
     bar = ProgressBar(stage.name, stage.steps, job.console)
+    order = mixed_order(mixture.sizes, stage.shares(), rounds * prompts, job.seed)
     trainer = GRPOTrainer(
         model=policy.model,
-        reward_funcs=reward,
+        reward_funcs=reward_function(judge, thresholds, stage.name, buffer),
         args=settings,
-        train_dataset=case_dataset(case_order(len(material.cases), rounds * prompts, job.seed), row_of),
+        train_dataset=case_dataset(order, row_of),
         processing_class=policy.processor,
         peft_config=lora_config(job.model),
-        callbacks=[log, bar],
+        callbacks=[log, bar, thresholds],
     )
     if stage.prefix_sharing:
         enable_prefix_sharing(trainer)
+    if stage.dynamic_sampling.mode != "off":
+        budget = stage.dynamic_sampling.budget if stage.dynamic_sampling.mode == "resample" else 0
+        DynamicSampler(judge, row_of, stage.generations, budget, job.seed).install(trainer)
     return run_trainer(trainer, log, bar, job.resume_from)
 
 
-def _row(prompts: Sequence[Prompt], index: int) -> dict[str, Any]:
-    return {**trainer_row(prompts[index]), "row": index}
+def _row(mixture: Mixture, row: int) -> dict[str, Any]:
+    return {**trainer_row(mixture.prompt(row)), "row": row}

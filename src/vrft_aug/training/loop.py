@@ -22,7 +22,7 @@ class StageJob:
 
     stage: StageConfig
     model: ModelConfig
-    material: Material
+    materials: tuple[Material, ...]  # of every part of the stage
     run: Path  # the run folder, for the logs
     folder: Path  # for the checkpoints
     seed: int

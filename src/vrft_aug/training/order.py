@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 
 def stage_seed(seed: int, index: int) -> int:
     """The seed of the stage at `index`, from the recipe's; in [0, 2**31)."""
     return random.Random(f"{seed}/{index}").getrandbits(31)
+
+
+def mixed_order(sizes: Sequence[int], shares: Sequence[float], rows: int, seed: int) -> list[int]:
+    """Row numbers in training order for parts of `sizes` cases, the rows of one part after those of another.
+
+    At every place the part comes that is farthest behind its share, so that any stretch of the order holds
+    every part in its share to one row. Each part goes through its cases as `case_order` does; a single part
+    gives just that order.
+    """
+    parts: list[int] = []
+    given = [0] * len(sizes)
+    for place in range(rows):
+        part = max(range(len(sizes)), key=lambda p: shares[p] * (place + 1) - given[p])
+        given[part] += 1
+        parts.append(part)
+    seeds = [seed, *(stage_seed(seed, part) for part in range(1, len(sizes)))]
+    orders = [iter(case_order(*one)) for one in zip(sizes, given, seeds, strict=True)]
+    starts = [sum(sizes[:part]) for part in range(len(sizes))]
+    return [starts[part] + next(orders[part]) for part in parts]
 
 
 def case_order(cases: int, rows: int, seed: int) -> list[int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vrft_aug.nouns import Case
-from vrft_aug.recipe import Recipe
+from vrft_aug.recipe import Recipe, StageConfig
 from vrft_aug.training.lengths import check_lengths
 from vrft_aug.training.material import Material, evaluation_material, load_material, stage_scorer
 from vrft_aug.training.policy import Policy, case_frame, lora_config
@@ -15,27 +15,29 @@ from vrft_aug.training.targets import target_completion
 from vrft_aug.training.trainer_settings import grpo_settings, sft_settings
 
 
-def check_run(recipe: Recipe, policy: Policy) -> tuple[list[Material], Material]:
+def check_run(recipe: Recipe, policy: Policy) -> tuple[list[tuple[Material, ...]], Material]:
     """Check settings, rewards, data and prompt lengths of all stages and of the evaluation.
 
-    Gives what it has read: the material of every stage, and that of the evaluation. Raises UserError for
-    the first thing that is wrong.
+    Gives what it has read: the material of every part of every stage, and that of the evaluation. Raises
+    UserError for the first thing that is wrong.
     """
     lora_config(recipe.model)
     for stage in recipe.stages:
         settings = sft_settings if stage.method == "sft" else grpo_settings
         settings(stage, policy, Path(), recipe.seed)
-    materials = []
-    for stage in recipe.stages:
-        material = load_material(recipe, stage.task, "train", stage.injection, policy.space)
-        if stage.method == "grpo":
-            stage_scorer(stage, material)
-        completion = stage.max_new_tokens if stage.method == "grpo" else _longest_target(policy, material)
-        check_lengths(policy, f"stage {stage.name!r}", material, completion)
-        materials.append(material)
+    materials = [tuple(_material(recipe, part, policy) for part in stage.parts()) for stage in recipe.stages]
     judged = evaluation_material(recipe, policy.space)
     check_lengths(policy, "evaluation", judged, recipe.evaluation.max_new_tokens)
     return materials, judged
+
+
+def _material(recipe: Recipe, part: StageConfig, policy: Policy) -> Material:
+    material = load_material(recipe, part.task, "train", part.injection, policy.space)
+    if part.method == "grpo":
+        stage_scorer(part, material)
+    completion = part.max_new_tokens if part.method == "grpo" else _longest_target(policy, material)
+    check_lengths(policy, f"stage {part.name!r}", material, completion)
+    return material
 
 
 def _longest_target(policy: Policy, material: Material) -> int:

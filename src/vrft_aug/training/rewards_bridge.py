@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from vrft_aug.nouns import AnswerValue, Case, FailureReason, Prompt, Rollout, Score
-from vrft_aug.perception.spaces import Frame
-from vrft_aug.scorer import Scorer
+from vrft_aug.nouns import AnswerValue, Case, FailureReason, Rollout, Score
+from vrft_aug.training.mixture import Judge, term_means
+
+if TYPE_CHECKING:  # it imports transformers, which `vrft score` does not need
+    from vrft_aug.training.thresholds import Thresholds
 
 
 @dataclass
@@ -27,19 +29,14 @@ class RolloutBuffer:
 
 
 def reward_function(
-    scorer: Scorer,
-    cases: Sequence[Case],
-    prompts: Sequence[Prompt],
-    frame_of: Callable[[int], Frame | None],
-    eos_ids: Sequence[int],
-    stage: str,
-    buffer: RolloutBuffer,
+    judge: Judge, thresholds: Thresholds, stage: str, buffer: RolloutBuffer
 ) -> Callable[..., list[float]]:
     """The single reward function that TRL is given; it returns `Score.total` of every completion.
 
-    The data set's column `row` says which of `cases` and `prompts` a completion belongs to. Every term is
-    logged as `rewards/<term>`, the mean over the completions it applies to, and every reason for a missing
-    answer as `failures/<reason>`, a share of all completions. What goes wrong in scoring stops the run.
+    The data set's column `row` says which question of the stage a completion answers. Every term is logged
+    as `rewards/<term>`, the mean over the completions it applies to, every reason for a missing answer as
+    `failures/<reason>`, a share of all completions, and in a stage of several tasks the mean total of each as
+    `tasks/<task>`. What goes wrong in scoring stops the run.
     """
 
     def reward(
@@ -52,20 +49,29 @@ def reward_function(
     ) -> list[float]:
         scores = []
         for completion, ids, index in zip(completions, completion_ids, row, strict=True):
-            rollout = Rollout(
-                completion=completion[0]["content"],
-                tokens=len(ids),
-                finished=bool(ids) and ids[-1] in eos_ids,
-            )
-            score = scorer.score(cases[index], prompts[index], rollout, frame_of(index))
+            rollout, score = judge.judge(index, completion[0]["content"], ids)
             # The rollouts of a step are made before it counts as done.
-            buffer.lines.append(_line(stage, trainer_state.global_step + 1, cases[index], rollout, score))
+            step, mixture = trainer_state.global_step + 1, judge.mixture
+            buffer.lines.append(_line(stage, step, mixture.task(index), mixture.case(index), rollout, score))
             scores.append(score)
-        for name, value in step_metrics(scores).items():
+        metrics = step_metrics(scores) | thresholds.figures()
+        if len(judge.scorers) > 1:
+            metrics |= task_metrics([judge.mixture.task(index) for index in row], scores)
+        for name, value in metrics.items():
             log_metric(name, value)
+        thresholds.after_round(term_means(judge.mixture, judge.drawn or list(zip(row, scores, strict=True))))
+        judge.end_round()
         return [score.total for score in scores]
 
     return reward
+
+
+def task_metrics(tasks: Sequence[str], scores: Sequence[Score]) -> dict[str, float]:
+    """`tasks/<task>`: the mean total of a task's completions."""
+    totals: dict[str, list[float]] = {}
+    for task, score in zip(tasks, scores, strict=True):
+        totals.setdefault(task, []).append(score.total)
+    return {f"tasks/{task}": sum(of) / len(of) for task, of in totals.items()}
 
 
 def step_metrics(scores: Sequence[Score]) -> dict[str, float]:
@@ -90,10 +96,11 @@ def plain_value(value: AnswerValue) -> Any:
     return [{"bbox": [box.x1, box.y1, box.x2, box.y2], "label": box.label} for box in value]
 
 
-def _line(stage: str, step: int, case: Case, rollout: Rollout, score: Score) -> dict[str, Any]:
+def _line(stage: str, step: int, task: str, case: Case, rollout: Rollout, score: Score) -> dict[str, Any]:
     return {
         "stage": stage,
         "step": step,
+        "task": task,
         "case": case.id,
         "completion": rollout.completion,
         "tokens": rollout.tokens,

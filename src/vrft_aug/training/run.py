@@ -56,8 +56,8 @@ def train(recipe: Recipe, output: Path, resume: bool = False, overwrite: bool = 
     }
     write_text(output / RUN_FILE, json.dumps(facts, indent=1) + "\n")
     console = Console(stderr=True)
-    for index, material in enumerate(materials):
-        train_stage(recipe, index, material, output, console)
+    for index, parts in enumerate(materials):
+        train_stage(recipe, index, parts, output, console)
     if not (output / RUN_MODEL).is_dir():
         publish_copy(stage_model(output, recipe.stages[-1].name), output / RUN_MODEL)
     if not (output / EVALUATION).is_file():
@@ -68,7 +68,9 @@ def train(recipe: Recipe, output: Path, resume: bool = False, overwrite: bool = 
     write_report(output)
 
 
-def train_stage(recipe: Recipe, index: int, material: Material, output: Path, console: Console) -> None:
+def train_stage(
+    recipe: Recipe, index: int, materials: tuple[Material, ...], output: Path, console: Console
+) -> None:
     """Train one stage from where it stands: done, at a checkpoint, or not begun."""
     stage = recipe.stages[index]
     target = stage_model(output, stage.name)
@@ -85,7 +87,7 @@ def train_stage(recipe: Recipe, index: int, material: Material, output: Path, co
     job = StageJob(
         stage=stage,
         model=start,
-        material=material,
+        materials=materials,
         run=output,
         folder=folder,
         seed=stage_seed(recipe.seed, index),

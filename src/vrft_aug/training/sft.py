@@ -22,9 +22,9 @@ def train_sft(policy: Policy, job: StageJob) -> Any:
     """
     from trl import SFTTrainer
 
-    stage = job.stage
-    order = case_order(len(job.material.cases), stage.steps * stage.prompts_per_step, job.seed)
-    row_of = partial(_row, replace(policy, model=None), job.material)
+    stage, (material,) = job.stage, job.materials
+    order = case_order(len(material.cases), stage.steps * stage.prompts_per_step, job.seed)
+    row_of = partial(_row, replace(policy, model=None), material)
     log, bar = RunLog(stage.name, job.run), ProgressBar(stage.name, stage.steps, job.console)
     trainer = SFTTrainer(
         model=policy.model,

@@ -28,6 +28,7 @@ FIXED = {
     "train_sampling_strategy": "seed (cases are shuffled before training)",
     "disable_tqdm": "nothing (one progress bar shows the run)",
     "use_cpu": "model.device",
+    "restore_callback_states_from_checkpoint": "nothing (a resumed run restores what it needs)",
 }
 LARGE_MODEL = 100_000_000  # parameters from which memory matters more than time
 
