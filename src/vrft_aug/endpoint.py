@@ -30,6 +30,10 @@ RETRIES = 5  # after timeouts, lost connections, 408, 409, 429, 5xx; pauses grow
 TIMEOUT = 300.0  # seconds for one reply
 
 
+class RequestRefused(UserError):
+    """The server is there and knows key and model, but does not take this request (400, 422, 501)."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """What the model wrote; token counts are None where the server does not tell."""
@@ -69,7 +73,8 @@ class Endpoint:
 
         `temperature` 0 is greedy, None the server's default; `schema` is a JSON schema that the reply must
         follow, where the server knows how. Reasoning that a server splits off comes back in `<think>` tags.
-        Raises UserError for whatever the server refuses, and where it is not reached after all retries.
+        Raises UserError for whatever the server refuses (RequestRefused where it may take another request), and
+        where it is not reached after all retries.
         """
         request: dict[str, Any] = {"model": self.model, "messages": _with_images(messages, images)}
         settings = {"seed": seed, "temperature": temperature, "max_tokens": max_tokens}
@@ -140,6 +145,8 @@ class Endpoint:
             what = f"does not know {self.model!r} ({_reason(error)}); check --model and the URL"
         except openai.APIStatusError as error:
             what = f"answers {error.status_code}: {_reason(error)}"
+            if error.status_code in (400, 422, 501):
+                raise RequestRefused(f"endpoint {self.base_url} {what}") from None
         except openai.APITimeoutError:
             what = f"gave no answer within {self.timeout:g} s, {self.retries + 1} times"
         except openai.APIConnectionError as error:
