@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from vrft_aug.constants import Constants, constant_policies
-from vrft_aug.data.images import image_size
+from vrft_aug.constants import Constants, material_constants
 from vrft_aug.errors import UserError
 from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.knowledge.check import check_bank
 from vrft_aug.nouns import Case, Task
 from vrft_aug.perception.spaces import BoxSpace
-from vrft_aug.perception.view import model_view
 from vrft_aug.recipe import Recipe
 from vrft_aug.scorer import Scorer
 from vrft_aug.training.material import Material, load_material, stage_scorer
+
+SHOWN = 5  # constant answers that are printed, the best first
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,7 @@ def _part(name: str, split: str, task: Task, cases: Sequence[Case], rollouts: in
 
 
 def _with_constants(part: CheckedPart, scorer: Scorer, material: Material, recipe: Recipe) -> CheckedPart:
-    view = model_view(recipe.model) if material.task.kind == "localise" else None
-    found = constant_policies(
-        scorer,
-        material.cases,
-        material.prompts,
-        (lambda case: view.frame(image_size(case.images[0]))) if view is not None else None,
-    )
+    found = material_constants(scorer, material, recipe.model)
     warning = found.warning if found is not None else None
     return replace(part, constants=found, warning=warning, class_weights=scorer.class_weights())
 
@@ -90,14 +84,12 @@ def _targets(task: Task, cases: Sequence[Case]) -> dict[str, int]:
 def part_lines(part: CheckedPart) -> list[str]:
     """The part in plain text: its data, what constant answers earn, class weights, and a warning, if any."""
     lines = [part_line(part)]
-    if part.constants is not None:
-        best = ", ".join(
-            f"{answer!r} {reward:.3f}" for answer, reward in list(part.constants.rewards.items())[:5]
-        )
-        others = len(part.constants.rewards) - 5
+    if (found := part.constants) is not None:
+        best = [f"{answer!r} {reward:.3f}" for answer, reward in found.rewards.items()]
+        more = f" and {len(best) - SHOWN} more" if len(best) > SHOWN else ""
         lines.append(
-            f"  always the same answer earns: {best}{f' and {others} more below' if others > 0 else ''}; guessing "
-            f"by frequency {part.constants.prior:.3f}, the right answer {part.constants.right:.3f}"
+            f"  always the same answer earns: {', '.join(best[:SHOWN])}{more}; guessing by frequency "
+            f"{found.prior:.3f}, the right answer {found.right:.3f}"
         )
     for term, weights in part.class_weights.items():
         lines.append(f"  {term} weighs: " + ", ".join(f"{label} {w:.2f}" for label, w in weights.items()))

@@ -23,7 +23,7 @@ from vrft_aug.perception.reward import iou, iou_threshold, nearness
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.plugins import load_function
 from vrft_aug.recipe import RewardConfig
-from vrft_aug.shaping.balance import check_balance
+from vrft_aug.shaping.balance import check_balance, class_weights
 from vrft_aug.shaping.costs import check_costs, costs
 from vrft_aug.shaping.format import format_reward
 from vrft_aug.shaping.grades import fuzzy_grade
@@ -95,10 +95,19 @@ class Scorer:
     ) -> None:
         label_keys(task.labels, () if task.kind == "answer" else task.synonyms)
         self.task = task
-        self._given = {"task": task, "bank": bank, "label_counts": label_counts}
+        self._given: dict[str, Any] = {"task": task, "bank": bank, "label_counts": label_counts}
         self._terms = tuple(_term(name, config, task) for name, config in rewards.items())
         for term in self._terms:
             self._check(term)
+
+    def class_weights(self) -> dict[str, dict[str, float]]:
+        """The weight of each label, by term, of the terms that are balanced."""
+        balances = {term.name: term.settings.get("balance", "none") for term in self._terms}
+        return {
+            name: dict(class_weights(self.task, balance, self._given["label_counts"]))
+            for name, balance in balances.items()
+            if balance != "none"
+        }
 
     def _check(self, term: _Term) -> None:
         if "balance" in term.settings:

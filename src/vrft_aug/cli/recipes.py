@@ -23,7 +23,7 @@ def init(
 
 def check(recipe: RecipeArgument, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Check recipe, data, knowledge and rewards."""
-    from vrft_aug.check import check_recipe, part_line
+    from vrft_aug.check import check_recipe, part_lines
     from vrft_aug.recipe_file import load_recipe
 
     loaded = load_recipe(recipe, overrides or ())
@@ -34,7 +34,8 @@ def check(recipe: RecipeArgument, overrides: Overrides = None, as_json: AsJson =
         print_json({"recipe": loaded.name, "parts": [asdict(part) for part in parts]})
         return
     for part in parts:
-        typer.echo(part_line(part))
+        for line in part_lines(part):
+            typer.echo(line)
     typer.echo(f"recipe {loaded.name}: ok")
 
 

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 
 from vrft_aug.data.npz import read_row
 from vrft_aug.errors import UserError
+from vrft_aug.nouns import ImageRef
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 swap width and height
@@ -57,6 +58,11 @@ def header_size(path: Path, case: str = "") -> tuple[int, int]:
         width, height = image.size
         turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
     return (height, width) if turned else (width, height)
+
+
+def image_size(image: ImageRef) -> tuple[int, int]:
+    """Upright (width, height) in pixels; of a file from its header alone."""
+    return header_size(image.path, image.case) if isinstance(image, FileImage) else image.open().size
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

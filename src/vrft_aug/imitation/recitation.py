@@ -34,6 +34,7 @@ def recitation(
     return delta * recited_share(answer.reasoning, prompt.knowledge, smoothing, metric)
 
 
+@lru_cache(maxsize=4096)  # the reward and the monitors ask for the same texts
 def recited_share(
     reasoning: str, knowledge: str, smoothing: Smoothing = "none", metric: Metric = "bleu"
 ) -> float:

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
-from vrft_aug.training.logs import METRICS, ROLLOUTS, append_lines
+from vrft_aug.training.alarms import AlarmBell
+from vrft_aug.training.logs import METRICS, ROLLOUTS, append_lines, read_lines
 from vrft_aug.training.rewards_bridge import RolloutBuffer
 
 # TRL's own names for our reward function (its terms are logged instead), and what is no longer right
@@ -20,7 +21,7 @@ LEFT_OUT = ("rewards/reward/mean", "rewards/reward/std", "epoch", "num_tokens", 
 
 
 class RunLog(TrainerCallback):  # type: ignore[misc]
-    """Writes metrics.jsonl and rollouts.jsonl, flushed before the checkpoint of the same step is made."""
+    """Writes metrics, rollouts and alarms, flushed before the checkpoint of the same step is made."""
 
     def __init__(self, stage: str, run: Path, buffer: RolloutBuffer | None = None) -> None:
         self.stage = stage
@@ -28,10 +29,12 @@ class RunLog(TrainerCallback):  # type: ignore[misc]
         self.buffer = buffer
         self.trainer: Any = None  # set once the trainer exists; read for the advantages alone
         self.since = time.monotonic()
+        self.bell: AlarmBell | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Start the clock of the first step."""
+        """Start the clock of the first step; what an interrupted run has logged is taken up."""
         self.since = time.monotonic()
+        self.bell = AlarmBell(self.stage, self.run, read_lines(self.run / METRICS))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any) -> None:
         """One line for a step; the trainer's summary at the end has no loss and is passed over."""
@@ -44,6 +47,8 @@ class RunLog(TrainerCallback):  # type: ignore[misc]
         if self.buffer is not None:
             append_lines(self.run / ROLLOUTS, self.buffer.take(self._advantages()))
         append_lines(self.run / METRICS, [line])
+        if self.bell is not None:
+            self.bell.hear(line)
 
     def _advantages(self) -> Sequence[float] | None:
         """TRL's advantages of the last generation batch; None should it stop keeping them."""

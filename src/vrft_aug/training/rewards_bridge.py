@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from vrft_aug.nouns import AnswerValue, Case, FailureReason, Rollout, Score
 from vrft_aug.training.mixture import Judge, term_means
+from vrft_aug.training.monitors import Judged, monitor
 
 if TYPE_CHECKING:  # it imports transformers, which `vrft score` does not need
     from vrft_aug.training.thresholds import Thresholds
@@ -47,14 +48,18 @@ def reward_function(
         log_metric: Callable[[str, float], None],
         **_: Any,
     ) -> list[float]:
-        scores = []
+        scores, judged = [], []
         for completion, ids, index in zip(completions, completion_ids, row, strict=True):
             rollout, score = judge.judge(index, completion[0]["content"], ids)
             # The rollouts of a step are made before it counts as done.
             step, mixture = trainer_state.global_step + 1, judge.mixture
             buffer.lines.append(_line(stage, step, mixture.task(index), mixture.case(index), rollout, score))
             scores.append(score)
-        metrics = step_metrics(scores) | thresholds.figures()
+            part = mixture.materials[mixture.place(index)[0]]
+            judged.append(
+                Judged(index, part.task, mixture.case(index), mixture.prompt(index), rollout, score)
+            )
+        metrics = step_metrics(scores) | thresholds.figures() | monitor(judged)
         if len(judge.scorers) > 1:
             metrics |= task_metrics([judge.mixture.task(index) for index in row], scores)
         for name, value in metrics.items():

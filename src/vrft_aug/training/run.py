@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import json
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from vrft_aug.constants import material_constants
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.evaluate import RUN_MODEL, evaluate
 from vrft_aug.evaluation.provenance import package_versions
@@ -19,11 +21,12 @@ from vrft_aug.evaluation.report_data import save_report
 from vrft_aug.files import write_text
 from vrft_aug.recipe import Recipe
 from vrft_aug.report.page import write_report
+from vrft_aug.training.alarms import ALARMS
 from vrft_aug.training.checkpoints import keep_only, last_checkpoint, publish_copy, publish_model
 from vrft_aug.training.grpo import train_grpo
-from vrft_aug.training.logs import METRICS, ROLLOUTS, cut_back
+from vrft_aug.training.logs import METRICS, ROLLOUTS, cut_back, read_lines
 from vrft_aug.training.loop import StageJob
-from vrft_aug.training.material import Material
+from vrft_aug.training.material import Material, stage_scorer
 from vrft_aug.training.order import stage_seed
 from vrft_aug.training.policy import load_policy, written_model
 from vrft_aug.training.preflight import check_run
@@ -56,6 +59,8 @@ def train(recipe: Recipe, output: Path, resume: bool = False, overwrite: bool = 
     }
     write_text(output / RUN_FILE, json.dumps(facts, indent=1) + "\n")
     console = Console(stderr=True)
+    if new:
+        _warn(recipe, materials, console)
     for index, parts in enumerate(materials):
         train_stage(recipe, index, parts, output, console)
     if not (output / RUN_MODEL).is_dir():
@@ -66,6 +71,9 @@ def train(recipe: Recipe, output: Path, resume: bool = False, overwrite: bool = 
     facts |= {"finished": _now(), "stages": stage_summary(output)}
     write_text(output / RUN_FILE, json.dumps(facts, indent=1) + "\n")
     write_report(output)
+    for line in read_lines(output / ALARMS):
+        where = f"{line['stage']}, step {line['step']}"
+        console.print(f"alarm in {where}: {line['alarm']}", style="yellow", markup=False)
 
 
 def train_stage(
@@ -80,7 +88,7 @@ def train_stage(
         return
     checkpoint, step = last_checkpoint(folder) or (None, 0)
     done = [earlier.name for earlier in recipe.stages[:index]]
-    for name in (METRICS, ROLLOUTS):
+    for name in (METRICS, ROLLOUTS, ALARMS):
         cut_back(output / name, done, stage.name, step)
     start = recipe.model if not done else written_model(recipe.model, stage_model(output, done[-1]))
     policy = load_policy(start)
@@ -99,6 +107,16 @@ def train_stage(
     keep_only(folder, target.name)
     del model, policy, job
     gc.collect()  # trainers hold themselves in cycles, and the next stage loads a model of its own
+
+
+def _warn(recipe: Recipe, materials: Sequence[Sequence[Material]], console: Console) -> None:
+    """Say where a policy that never looks would earn too much."""
+    for stage, parts in zip(recipe.stages, materials, strict=True):
+        for part, material in zip(stage.parts(), parts, strict=True):
+            if part.method == "grpo":
+                found = material_constants(stage_scorer(part, material), material, recipe.model)
+                if found is not None and found.warning:
+                    console.print(f"warning: {part.name}: {found.warning}", style="yellow", markup=False)
 
 
 def _facts(output: Path) -> dict[str, Any]:

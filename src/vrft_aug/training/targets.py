@@ -17,10 +17,11 @@ def target_completion(case: Case, task: Task, frame: Frame | None = None) -> str
 
     `frame` is needed for boxes alone. Raises UserError where the case lacks what the task asks for.
     """
-    return f"<think></think><answer>{_answer(case, task, frame)}</answer>"
+    return f"<think></think><answer>{target_answer(case, task, frame)}</answer>"
 
 
-def _answer(case: Case, task: Task, frame: Frame | None) -> str:
+def target_answer(case: Case, task: Task, frame: Frame | None = None) -> str:
+    """What stands between the answer tags; see `target_completion`."""
     target = case.target
     if task.kind in ("classify", "grade") and target.label is not None:
         return target.label
