@@ -204,6 +204,8 @@ def _read(path: Path) -> Reply | None:
 
 
 def _reason(error: BaseException) -> str:
-    """The message of an error in one short line."""
-    text = " ".join(str(error).split())
+    """The message of an error in one short line; the server's own where it has one."""
+    body = getattr(error, "body", None)
+    told = body.get("message") if isinstance(body, dict) else None
+    text = " ".join(str(told or error).split())
     return text if len(text) <= 200 else text[:197] + "..."

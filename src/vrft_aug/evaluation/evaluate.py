@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
-from vrft_aug.answer import parse
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.generate import generate
-from vrft_aug.evaluation.provenance import (
-    Provenance,
-    hash_cases,
-    hash_folder,
-    hash_recipe,
-    package_versions,
-)
-from vrft_aug.evaluation.report_data import FILE_NAME, Report, build_report, save_report
+from vrft_aug.evaluation.judge import Source, Written, judge
+from vrft_aug.evaluation.provenance import hash_folder
+from vrft_aug.evaluation.report_data import FILE_NAME, Report, save_report
 from vrft_aug.evaluation.watch import watching
-from vrft_aug.nouns import Answer, Rollout
-from vrft_aug.perception.spaces import Frame
+from vrft_aug.nouns import Rollout
 from vrft_aug.recipe import ModelConfig, Recipe
 from vrft_aug.recipe_file import RUN_RECIPE, load_recipe
 from vrft_aug.training.lengths import check_lengths
@@ -35,38 +26,15 @@ def evaluate(policy: Policy, recipe: Recipe, material: Material | None = None) -
     `material` is that of the evaluation, where it has been read already. Raises UserError where data is
     absent or wrong.
     """
-    wanted, started = recipe.evaluation, time.monotonic()
+    wanted, source = recipe.evaluation, Source(policy.name, _model_hash(policy))
     material = material or evaluation_material(recipe, policy.space)
     check_lengths(policy, "evaluation", material, wanted.max_new_tokens)
     frames = [case_frame(policy, material.task, case) for case in material.cases]
     greedy = [one for (one,) in _generate(policy, material, recipe, samples=1, temperature=None)]
     sampled = None
     if wanted.samples:
-        drawn = _generate(policy, material, recipe, samples=wanted.samples, temperature=wanted.temperature)
-        sampled = [
-            _answers(material, rollouts, [frame] * len(rollouts))
-            for rollouts, frame in zip(drawn, frames, strict=True)
-        ]
-    answers = _answers(material, greedy, frames)
-    provenance = Provenance(
-        recipe=hash_recipe(recipe),
-        data=hash_cases(material.cases),
-        model=_model_hash(policy),
-        model_name=policy.name,
-        seconds=round(time.monotonic() - started, 3),
-        versions=package_versions(),
-    )
-    return build_report(
-        material.task,
-        material.cases,
-        answers,
-        greedy,
-        sampled,
-        seed=recipe.seed,
-        bootstrap=wanted.bootstrap,
-        split=wanted.split,
-        provenance=provenance,
-    )
+        sampled = _generate(policy, material, recipe, samples=wanted.samples, temperature=wanted.temperature)
+    return judge(recipe, material, Written(greedy, sampled, frames), source)
 
 
 def evaluate_path(source: str, recipe: Recipe | None = None, output: Path | None = None) -> Report:
@@ -113,10 +81,6 @@ def _generate(
             seed=recipe.seed,
             done=done,
         )
-
-
-def _answers(material: Material, rollouts: Sequence[Rollout], frames: Sequence[Frame | None]) -> list[Answer]:
-    return [parse(rollout, material.task, frame) for rollout, frame in zip(rollouts, frames, strict=True)]
 
 
 def _model_hash(policy: Policy) -> str:

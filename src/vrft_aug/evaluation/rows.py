@@ -98,8 +98,7 @@ def _row(
     if boxes is not None:
         others = [s.value if isinstance(s.value, tuple) else None for s in samples]
         confidence = agreement(boxes, others) if others else ranks(boxes)
-    said = [value for sample in samples if isinstance(value := _plain(sample), str)]
-    votes = Counter(vote_key(kind, value) for value in said)
+    votes = Counter(vote_key(kind, said) for said in map(_plain, samples) if isinstance(said, str))
     return Row(
         case=case.id,
         patient=case.patient,
