@@ -20,7 +20,7 @@ from random_policy import save_random_policy
 from vrft_aug.training.prefix import decode_groups, enable_prefix_sharing
 from vrft_aug.training.prefix import trainer as sharing
 from vrft_aug.training.prefix.processing import OncePerPrompt
-from vrft_aug.training.prefix.rows import group_rows, images_per_row, join_rows, same_inputs, split_rows
+from vrft_aug.training.prefix.rows import group_rows, join_rows, same_inputs, split_rows
 
 C = 10  # completion tokens
 WEIGHT_SCALE = 8
@@ -179,7 +179,11 @@ def test_each_prompt_goes_through_the_model_once(
     batch = scored_batch(processor, copies=8, shuffle=True)
     length = batch["input_ids"].shape[1] - C
     scores_and_gradients(trainer, batch)
-    assert seen == [(5, length), (40, C - 2)]  # C - 1 tokens in the longest completion, its last is not run
+    tokens = int(batch["attention_mask"].sum())  # prompts eight times, completions with their last tokens
+    once = int(batch["attention_mask"][:, :length].sum()) // 8
+    lengths = batch["attention_mask"][:, length:].sum(dim=1)
+    assert seen == [(1, once + int((lengths - 1).clamp(min=0).sum()))]
+    assert seen[0][1] < tokens / 4
     assert grids == [5]
 
 
@@ -233,7 +237,8 @@ def test_samples_equal_stock_for_the_same_seed(processor: Any, model: Any, setti
     torch.manual_seed(3)
     stock = model.generate(**inputs, generation_config=config)
     torch.manual_seed(3)
-    ours = sharing._generate(model, model.generate, generation_config=config, **inputs)
+    counts = [len(row["images"]) for row in prompts() for _ in range(2)]
+    ours = sharing.generate_shared(model.generate, counts, generation_config=config, **inputs)
     assert torch.equal(ours, stock)
 
 
@@ -267,6 +272,26 @@ def test_a_call_leaves_model_and_trainer_as_they_were(
     assert trainer.processing_class is processor
 
 
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_gradient_checkpointing_equals_stock(
+    policy_folder: Path, processor: Any, tmp_path: Path, reentrant: bool
+) -> None:
+    """Layers run a second time in the backward pass, after the call: they must attend as in the first run."""
+    trainer = make_trainer(policy_folder, processor, tmp_path)
+    batch = scored_batch(processor, 4, shuffle=True)
+    stock = scores_and_gradients(trainer, batch)
+    enable_prefix_sharing(trainer)
+    settings = {"use_reentrant": reentrant}
+    trainer.model.activation_checkpointing_enable(activation_checkpointing_kwargs=settings)
+    ran = []
+    hook = trainer.model.get_decoder().layers[0].mlp.register_forward_pre_hook(lambda *_: ran.append(1))
+    ours = scores_and_gradients(trainer, batch | {"batch_size": 7})
+    hook.remove()
+    assert len(ran) == 6  # three micro-batches, twice
+    torch.testing.assert_close(ours[0], stock[0], atol=1e-5, rtol=0)
+    assert (ours[2] - stock[2]).norm() < 1e-5 * stock[2].norm()
+
+
 def test_falls_back_and_says_why_once(
     policy_folder: Path, processor: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -275,13 +300,13 @@ def test_falls_back_and_says_why_once(
     batch = scored_batch(processor, 2, shuffle=False)
     stock = scores_and_gradients(trainer, batch)
     enable_prefix_sharing(trainer)
-    trainer.model.gradient_checkpointing_enable({"use_reentrant": False})
+    batch["attention_mask"][:, -C - 1] = 0  # the prompts' last token: as if they were padded on the right
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             ours = scores_and_gradients(trainer, batch)
-    torch.testing.assert_close(ours[0], stock[0], atol=1e-5, rtol=0)
+    assert ours[0].shape == stock[0].shape
     assert [r.message for r in caplog.records if "prefix sharing" in r.message] == [
-        "log-probabilities run without prefix sharing: gradient checkpointing switches caches off"
+        "log-probabilities run without prefix sharing: prompts are not padded on the left"
     ]
 
 
@@ -299,24 +324,13 @@ def test_unknown_family_stays_stock(
 
 def test_rows_are_split_grouped_and_joined(processor: Any, model: Any) -> None:
     inputs = model_inputs(processor, 2, prompts())
-    images = images_per_row(inputs["input_ids"], inputs["image_grid_thw"], model.config)
-    assert images == [1, 1, 2, 2, 1, 1, 0, 0, 1, 1]
+    images = [1, 1, 2, 2, 1, 1, 0, 0, 1, 1]
     rows = split_rows(inputs, images)
     groups = group_rows(rows, same_inputs)
     assert groups.first == (0, 2, 4, 6, 8)
-    assert groups.index == (
-        0,
-        0,
-        1,
-        1,
-        2,
-        2,
-        3,
-        3,
-        4,
-        4,
-    )  # 0 and 4 are the same words with different pictures
+    assert groups.index == (0, 0, 1, 1, 2, 2, 3, 3, 4, 4)  # 0 and 4: the same words, different pictures
     joined = join_rows(rows)
     assert all(torch.equal(joined[name], inputs[name]) for name in inputs)
-    assert images_per_row(inputs["input_ids"], inputs["image_grid_thw"][1:], model.config) is None
+    with pytest.raises(ValueError, match="lines, expected"):
+        split_rows(inputs, [1, 1, 2, 2, 1, 1, 0, 0, 1, 0])
     assert group_rows("abcabb", str.__eq__).index == (0, 1, 2, 0, 1, 1)

@@ -5,16 +5,18 @@ processor, in sampling, and in every forward and backward. Here each of these ha
 
 - `rows`: which rows of a batch hold the same prompt with the same images
 - `processing`: the processor runs once per prompt
-- `sampling`, `attention`: the prompt is prefilled once, all its completions attend to that one cache, and
-  finished completions leave the batch
-- `continuation`: the prompt runs once *with gradients*, the completions continue its repeated cache
-- `trainer`: puts the three into TRL's GRPOTrainer, and says why where it cannot
+- `packing`: prompts and completions lie in one sequence, every prompt once, no padding
+- `attention`, `merged`, `seats`: completions attend to the one copy of their prompt
+- `scoring`: log-probabilities from one pass over that sequence; gradients of a group meet in its prompt
+- `sampling`: the prompt is prefilled once, finished completions leave the batch
+- `families`: what differs between model families
+- `trainer`: puts it all into TRL's GRPOTrainer, and says why where it cannot
 
 Log-probabilities and gradients equal stock up to the rounding of the arithmetic.
 """
 
-from vrft_aug.training.prefix.continuation import Completions, hidden_states_after
+from vrft_aug.training.prefix.families import why_not_model
 from vrft_aug.training.prefix.sampling import decode_groups
-from vrft_aug.training.prefix.trainer import enable_prefix_sharing, why_not_model
+from vrft_aug.training.prefix.trainer import enable_prefix_sharing
 
-__all__ = ["Completions", "decode_groups", "enable_prefix_sharing", "hidden_states_after", "why_not_model"]
+__all__ = ["decode_groups", "enable_prefix_sharing", "why_not_model"]

@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 
 import torch
 
-FLAT_FIELDS = ("pixel_values", "image_grid_thw")  # laid out image after image, not row by row
-
 T = TypeVar("T")
 Inputs = Mapping[str, Any]  # what a processor returns: tensors or lists, one element or more per row
 
@@ -45,16 +43,21 @@ def same_inputs(a: Inputs, b: Inputs) -> bool:
 def split_rows(inputs: Inputs, images: Sequence[int]) -> list[dict[str, Any]]:
     """Model inputs of B rows as B inputs of one row each (views).
 
-    `images` (B,) counts the images of each row. Qwen's processors lay images out flat over the batch:
-    `image_grid_thw` has one line per image, `pixel_values` t * h * w lines; all else has one line per row.
+    `images` (B,) counts the images of each row. Qwen lays images out flat over the batch: `image_grid_thw`
+    has a line an image, `pixel_values` t * h * w lines; Gemma has a line an image; all else has a line a row.
+    Raises ValueError for any other layout.
     """
     counts: dict[str, list[int]] = {}
     if inputs.get("image_grid_thw") is not None:
         patches = inputs["image_grid_thw"].prod(dim=-1).tolist()
         counts["image_grid_thw"] = list(images)
         counts["pixel_values"] = [sum(patches[a:b]) for a, b in _bounds(images)]
+    elif getattr(inputs.get("pixel_values"), "ndim", None) == 4:
+        counts["pixel_values"] = list(images)
     one = [1] * len(images)
     bounds = {name: _bounds(counts.get(name, one)) for name in inputs}
+    if wrong := [name for name, value in inputs.items() if bounds[name][-1][1] != len(value)]:
+        raise ValueError(f"{wrong[0]} has {len(inputs[wrong[0]])} lines, expected {bounds[wrong[0]][-1][1]}")
     return [
         {name: value[slice(*bounds[name][row])] for name, value in inputs.items()}
         for row in range(len(images))
@@ -65,26 +68,6 @@ def join_rows(rows: Sequence[Inputs]) -> dict[str, Any]:
     """The inverse of `split_rows`, for any choice of rows; empty fields (no images) are left out."""
     joined = {name: _joined([row[name] for row in rows]) for name in rows[0]}
     return {name: value for name, value in joined.items() if len(value)}
-
-
-def images_per_row(input_ids: torch.Tensor, grids: torch.Tensor | None, config: Any) -> list[int] | None:
-    """How many images each row of `input_ids` (B, L) holds; None where image tokens do not fit the images.
-
-    `grids` (images, 3) count each image's patches in time, height and width; merge_size ** 2 make a token.
-    """
-    if grids is None:
-        return [0] * len(input_ids)
-    tokens = iter((grids.prod(dim=-1) // config.vision_config.spatial_merge_size**2).tolist())
-    images = []
-    for wanted in (input_ids == config.image_token_id).sum(dim=1).tolist():
-        count = 0
-        while wanted > 0:
-            wanted -= next(tokens, wanted + 1)
-            count += 1
-        if wanted < 0:
-            return None
-        images.append(count)
-    return images if next(tokens, None) is None else None
 
 
 def _bounds(counts: Sequence[int]) -> list[tuple[int, int]]:

@@ -1,7 +1,7 @@
 """Sampling that prefills each prompt once: a decoding loop for transformers' own `generate`.
 
 `model.generate(**unique_prompts, custom_generate=decode_groups, group=index)` keeps everything that
-transformers prepares (positions, cache, logits processors, stopping criteria) and replaces the loop.
+transformers prepares (image features, positions, logits processors, stopping criteria) and replaces the loop.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from vrft_aug.training.prefix.attention import SharedPrompts, attending
-from vrft_aug.training.prefix.rows import FLAT_FIELDS
+from vrft_aug.training.prefix.attention import DecodingAttention, PackedAttention, attending
+from vrft_aug.training.prefix.families import image_blocks, image_inputs, sequence_inputs
+from vrft_aug.training.prefix.packing import Completions, pack
 
 
 def decode_groups(
@@ -27,58 +28,51 @@ def decode_groups(
 
     `input_ids` (U, P) are the unique prompts, padded on the left; `group` (B,) may name a prompt any number
     of times. Greedy or sampled as `generation_config` says. A finished sequence leaves the batch at once, and
-    is padded on the right in what is returned. For models with full attention in every layer.
+    is padded on the right in what is returned.
     """
-    from transformers import DynamicCache
-
-    inputs = model.prepare_inputs_for_generation(input_ids, is_first_iteration=True, **state)
-    outputs = model(**inputs, return_dict=True)
-    state = model._update_model_kwargs_for_generation(outputs, state)
-    layers = [(layer.keys, layer.values) for layer in state["past_key_values"].layers]
-    mask = inputs.get("attention_mask")
-    prompts = SharedPrompts(layers, mask, group)
-    state["past_key_values"] = DynamicCache(config=model.config)  # of what each row writes itself
-    state = select_rows(state, group)
-    logits = outputs.logits[:, -1].index_select(0, group)
-
     length = input_ids.shape[1]
+    logits, position, attention = _prefill(model, {**state, "input_ids": input_ids}, group)
     pad = generation_config._pad_token_tensor
     sequences = input_ids.new_full((len(group), stopping_criteria.max_length), 0 if pad is None else int(pad))
     sequences[:, :length] = input_ids[group]
     live = torch.arange(len(group), device=group.device)  # the rows that are not finished
-    with attending(model, prompts):
+    with attending(model, attention):
         while True:
             scores = logits_processor(sequences[live, :length], logits.float())
-            sequences[live, length] = _draw(scores, generation_config.do_sample)
+            token = _draw(scores, generation_config.do_sample)
+            sequences[live, length] = token
             length += 1
             done = stopping_criteria(sequences[live, :length], None)
             if done.all():
                 return sequences[:, :length]
             if done.any():
                 stay = (~done).nonzero().squeeze(1)
-                live, state = live[stay], select_rows(state, stay)
-                prompts.seat_rows(group[live])
-            inputs = model.prepare_inputs_for_generation(
-                sequences[live, :length], next_sequence_length=1, **state
-            )
-            outputs = model(**inputs, return_dict=True)
-            state = model._update_model_kwargs_for_generation(outputs, state)
-            logits = outputs.logits[:, -1]
+                live, token, position = live[stay], token[stay], position[stay]
+                attention.keep_rows(stay)
+            attention.written += 1
+            outputs = model(input_ids=token[:, None], position_ids=position[:, None], use_cache=False)
+            logits, position = outputs.logits[:, -1], position + 1
 
 
-def select_rows(state: dict[str, Any], rows: torch.Tensor) -> dict[str, Any]:
-    """What `generate` carries from token to token, for these rows (repeats allowed); the cache in place.
-
-    The images are left out: they are in the cache of the prompts.
-    """
-    state["past_key_values"].reorder_cache(rows)
-    chosen = {k: v for k, v in state.items() if k not in FLAT_FIELDS}
-    for name, value in chosen.items():
-        if name == "position_ids":  # (B, L), or (axes, B, L) with multimodal rope
-            chosen[name] = value.index_select(value.dim() - 2, rows)
-        elif isinstance(value, torch.Tensor):
-            chosen[name] = value.index_select(0, rows)
-    return chosen
+def _prefill(
+    model: Any, prompts: dict[str, Any], group: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, DecodingAttention]:
+    """Logits (B, V) of each row's first token, its position (B,), and the attention to the prompts."""
+    ids, positions = prompts["input_ids"], prompts["position_ids"]
+    if (mask := prompts.get("attention_mask")) is None:  # `generate` drops it where nothing is padded
+        mask = torch.ones_like(ids)
+    positions = positions[None] if positions.dim() == 2 else positions[-3:]  # an axis for text may come first
+    nothing = Completions(ids[:0, :0], mask[:0, :0], group[:0])
+    packed = pack(ids, mask, positions, nothing)
+    attention = PackedAttention(packed, image_blocks({**prompts, "attention_mask": mask}), keep=True)
+    features = prompts.get("mm_encoder_outputs")  # `generate` has run the vision tower
+    images = image_inputs(prompts) if not features else {"mm_encoder_outputs": features}
+    with attending(model, attention):
+        outputs = model(
+            **sequence_inputs(packed), **images, use_cache=False, logits_to_keep=packed.prompts.last
+        )
+    logits = outputs.logits[0].index_select(0, group)
+    return logits, packed.after[group], DecodingAttention(attention.kept, packed.prompts, group)
 
 
 def _draw(scores: torch.Tensor, sample: bool) -> torch.Tensor:

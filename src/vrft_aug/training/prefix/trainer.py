@@ -1,8 +1,8 @@
 """Prefix sharing in TRL's GRPOTrainer: three of its methods are wrapped, the model is never left changed.
 
-Each wrapper swaps one thing for the length of one call (the processor, `model.generate`, the backbone's
-forward), so that all other code of TRL, PEFT and DDP runs as it is. Where sharing does not apply to a call,
-the stock method runs and the reason is logged once.
+Each wrapper swaps one thing for the length of one call (the processor, `model.generate`, attention), so that
+all other code of TRL, PEFT and DDP runs as it is. Where sharing does not apply to a call, the stock method
+runs and the reason is logged once.
 """
 
 from __future__ import annotations
@@ -10,29 +10,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cache, partial, wraps
-from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch.nn.functional import pad
 
-from vrft_aug.training.prefix.continuation import Completions, hidden_states_after
+from vrft_aug.training.prefix.families import IMAGE_FIELDS, TOKEN_FIELDS, why_not_model
 from vrft_aug.training.prefix.processing import OncePerPrompt
-from vrft_aug.training.prefix.rows import (
-    FLAT_FIELDS,
-    group_rows,
-    images_per_row,
-    join_rows,
-    same_inputs,
-    split_rows,
-)
+from vrft_aug.training.prefix.rows import group_rows, join_rows, same_inputs, split_rows
 from vrft_aug.training.prefix.sampling import decode_groups
+from vrft_aug.training.prefix.scoring import score_completions
 from vrft_aug.training.prefix.swapped import swapped
 
 logger = logging.getLogger(__name__)
-
-FAMILIES = ("qwen2_5_vl",)  # config.model_type of the models that are tested to be exact
-SHARED_FIELDS = {"input_ids", "attention_mask", "mm_token_type_ids", "pixel_values", "image_grid_thw"}
 
 
 def enable_prefix_sharing(trainer: Any) -> bool:
@@ -66,16 +55,6 @@ def why_not(trainer: Any) -> str | None:
     return None
 
 
-def why_not_model(model: Any) -> str | None:
-    """Why neither prefix sharing nor `decode_groups` can be used with this model, or None where they can."""
-    config = model.config
-    if config.model_type not in FAMILIES:
-        return f"model family {config.model_type!r} is not among {', '.join(FAMILIES)}"
-    if "sliding_attention" in getattr(config.get_text_config(), "layer_types", ()):
-        return "the model uses sliding window attention"
-    return None
-
-
 def _processing_once(trainer: Any, stock: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(stock)
     def generate_and_score(inputs: Any) -> Any:
@@ -87,22 +66,23 @@ def _processing_once(trainer: Any, stock: Callable[..., Any]) -> Callable[..., A
 
 def _sampling_once(trainer: Any, stock: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(stock)
-    def generate_single_turn(*args: Any, **kwargs: Any) -> Any:
+    def generate_single_turn(prompt_ids: Any, images: Any, *args: Any, **kwargs: Any) -> Any:
         model = _causal_model(trainer, trainer.model)
-        with swapped(model, "generate", partial(_generate, model, model.generate)):
-            return stock(*args, **kwargs)
+        counts = [len(own or ()) for own in images] if images else [0] * len(prompt_ids)
+        with swapped(model, "generate", partial(generate_shared, model.generate, counts)):
+            return stock(prompt_ids, images, *args, **kwargs)
 
     return generate_single_turn
 
 
-def _generate(model: Any, stock: Callable[..., Any], generation_config: Any, **inputs: Any) -> Any:
-    """`model.generate` for a batch that repeats its prompts."""
-    images = images_per_row(inputs["input_ids"], inputs.get("image_grid_thw"), model.config)
-    reason = _why_not_sample(generation_config) or _why_not_inputs(inputs, images)
-    if reason or images is None:
+def generate_shared(
+    stock: Callable[..., Any], images: list[int], generation_config: Any, **inputs: Any
+) -> Any:
+    """A model's `generate` (`stock`) for a batch that repeats its prompts; `images` (B,) counts theirs."""
+    rows, reason = _rows(inputs, images)
+    if reason := _why_not_sample(generation_config) or reason:
         _say_once(f"sampling runs without prefix sharing: {reason}")
         return stock(generation_config=generation_config, **inputs)
-    rows = split_rows(inputs, images)
     groups = group_rows(rows, same_inputs)
     return stock(
         **join_rows([rows[row] for row in groups.first]),
@@ -120,14 +100,16 @@ def _why_not_sample(config: Any) -> str | None:
     return None
 
 
-def _why_not_inputs(inputs: dict[str, Any], images: list[int] | None) -> str | None:
-    if unknown := set(inputs) - SHARED_FIELDS:
-        return f"the batch holds {', '.join(sorted(unknown))}"
-    if images is None:
-        return "the image tokens of the batch do not fit its images"
+def _rows(inputs: dict[str, Any], images: list[int]) -> tuple[list[dict[str, Any]], str | None]:
+    """The inputs of each row, or why they cannot be told apart."""
+    if unknown := set(inputs) - TOKEN_FIELDS - IMAGE_FIELDS:
+        return [], f"the batch holds {', '.join(sorted(unknown))}"
     if not inputs["attention_mask"][:, -1].all():
-        return "prompts are not padded on the left"
-    return None
+        return [], "prompts are not padded on the left"
+    try:
+        return split_rows(inputs, images), None
+    except ValueError as error:
+        return [], str(error)
 
 
 def _log_probs(
@@ -149,74 +131,25 @@ def _log_probs(
     `logits_to_keep`; `batch_size` rows go through the model at a time.
     """
     length = input_ids.shape[1] - logits_to_keep
-    prompts = {"input_ids": input_ids[:, :length], "attention_mask": attention_mask[:, :length]}
+    prompts = {"input_ids": input_ids, "attention_mask": attention_mask}
     prompts |= {name: value for name, value in fields.items() if value is not None}
-    if "mm_token_type_ids" in prompts:
-        prompts["mm_token_type_ids"] = prompts["mm_token_type_ids"][:, :length]
-    images = num_images or [0] * len(input_ids)
-    if reason := _why_not_train(trainer, model, prompts, images):
+    prompts = {name: v[:, :length] if name in TOKEN_FIELDS else v for name, v in prompts.items()}
+    rows, reason = _rows(prompts, num_images or [0] * len(input_ids))
+    if reason:
         _say_once(f"log-probabilities run without prefix sharing: {reason}")
         return stock(  # type: ignore[no-any-return]
             model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss,
             num_images=num_images, **fields,
         )  # fmt: skip
-    rows = split_rows(prompts, images)
-    step = batch_size or len(rows)
+    causal, step = _causal_model(trainer, model), batch_size or len(rows)
     ids, mask = input_ids[:, length:], attention_mask[:, length:]
-    parts = [
-        _score(trainer, model, rows[at : at + step], ids[at : at + step], mask[at : at + step])
-        for at in range(0, len(rows), step)
-    ]
-    log_probs = torch.cat([part.log_probs for part in parts])
-    return log_probs, torch.cat([part.entropy for part in parts]) if compute_entropy else None, None
-
-
-def _why_not_train(trainer: Any, model: Any, prompts: dict[str, Any], images: list[int]) -> str | None:
-    causal = _causal_model(trainer, model)
-    if causal.training and any(getattr(part, "gradient_checkpointing", False) for part in causal.modules()):
-        return "gradient checkpointing switches caches off"
-    return _why_not_inputs(prompts, images)
-
-
-def _score(
-    trainer: Any, model: Any, rows: list[dict[str, Any]], ids: torch.Tensor, mask: torch.Tensor
-) -> SimpleNamespace:
-    """Log-probabilities and entropies (B, C) of one micro-batch: one row of prompt inputs per completion."""
-    groups = group_rows(rows, same_inputs)
-    prompts = _without_common_padding(join_rows([rows[row] for row in groups.first]))
-    longest = max(1, int(mask.sum(dim=1).max()))
-    completions = Completions(
-        ids[:, :longest], mask[:, :longest], prompt=torch.tensor(groups.index, device=ids.device)
-    )
-    backbone = _causal_model(trainer, model).base_model
-    continued = partial(_continued, backbone, backbone.forward, completions)
-    labels = completions.ids.masked_fill(completions.mask == 0, -100)
-    with trainer.accelerator.autocast(), swapped(backbone, "forward", continued):
-        # Labels that are not to be shifted: TRL's fused head scores one hidden state against each.
-        outputs = model(**prompts, shift_labels=labels, fused_lm_head=True)
-    short = (0, ids.shape[1] - longest)
-    return SimpleNamespace(
-        log_probs=pad(outputs.log_probs, short),
-        entropy=None if outputs.entropy is None else pad(outputs.entropy, short),
-    )
-
-
-def _continued(
-    backbone: Any,
-    stock: Callable[..., Any],
-    completions: Completions,
-    use_cache: bool = False,
-    **prompts: Any,
-) -> SimpleNamespace:
-    """The backbone's forward while completions are scored: it is given the prompts alone."""
-    states = hidden_states_after(prompts, completions, backbone=backbone, forward=stock)
-    return SimpleNamespace(last_hidden_state=states)
-
-
-def _without_common_padding(prompts: dict[str, Any]) -> dict[str, Any]:
-    """Drop the columns on the left that are padding in every prompt of the micro-batch."""
-    start = int(prompts["attention_mask"].any(dim=0).int().argmax())
-    return {name: v if name in FLAT_FIELDS else v[:, start:] for name, v in prompts.items()}
+    with trainer.accelerator.autocast():
+        parts = [
+            score_completions(model, causal, rows[a : a + step], ids[a : a + step], mask[a : a + step])
+            for a in range(0, len(rows), step)
+        ]
+    log_probs, entropies = zip(*parts, strict=True)
+    return torch.cat(log_probs), torch.cat(entropies) if compute_entropy else None, None
 
 
 def _causal_model(trainer: Any, model: Any) -> Any:
