@@ -75,7 +75,8 @@ def hash_folder(folder: Path) -> str:
 
 def knowledge_uses(recipe: Recipe) -> tuple[KnowledgeUse, ...]:
     """The banks that the stages and the evaluation inject; UserError where one cannot be read."""
-    users = [(stage.name, stage.task, stage.injection.style) for stage in recipe.stages]
+    parts = [part for stage in recipe.stages for part in stage.parts()]
+    users = [(part.name, part.task, part.injection.style) for part in parts]
     users.append(("evaluation", recipe.evaluation.task, recipe.evaluation.injection.style))
     uses = []
     for user, task, style in users:

@@ -14,12 +14,18 @@ from vrft_aug.recipe import Recipe
 Floats = NDArray[np.float64]
 TERM = "rewards/"
 FAILURE = "failures/"
+TASK = "tasks/"
+THRESHOLD = "thresholds/"
 # What a panel shows: its title, and the logged names that belong in it (a trailing slash: all below it).
 PANELS = (
     ("Reward", ("reward",)),
     ("Reward terms", (TERM,)),
+    ("Total reward by task", (TASK,)),
+    ("Tightening thresholds", (THRESHOLD,)),
     ("Loss", ("loss",)),
     ("Groups without variance", ("frac_reward_zero_std",)),
+    ("Groups without variance as drawn", ("dynamic_sampling/flat_groups",)),
+    ("Completions drawn in their place", ("dynamic_sampling/extra_rollouts",)),
     ("No answer, by reason", (FAILURE,)),
     ("Tokens per completion", ("completions/mean_length",)),
 )
@@ -103,5 +109,5 @@ def _series(lines: Sequence[Mapping[str, Any]], name: str, over: str) -> Series:
     """Leaves out the points that were not logged, or not as a number."""
     points = [(line[over], line[name]) for line in lines if isinstance(line.get(name), int | float)]
     values = np.array(points, dtype=np.float64).reshape(-1, 2)
-    grouped = [prefix for prefix in (TERM, FAILURE) if name.startswith(prefix)]
+    grouped = [prefix for prefix in (TERM, FAILURE, TASK, THRESHOLD) if name.startswith(prefix)]
     return Series(name.removeprefix(grouped[0]) if grouped else "", values[:, 0], values[:, 1])
