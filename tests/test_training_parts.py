@@ -15,9 +15,9 @@ from vrft_aug.errors import UserError
 from vrft_aug.nouns import Box, Case, Prompt, Rollout, Target, Task
 from vrft_aug.perception.spaces import BoxSpace, Frame
 from vrft_aug.recipe import StageConfig, TaskConfig
+from vrft_aug.run_logs import append_lines, cut_back, read_lines
 from vrft_aug.scorer import Scorer
 from vrft_aug.training.checkpoints import last_checkpoint
-from vrft_aug.training.logs import append_lines, cut_back, read_lines
 from vrft_aug.training.material import Material
 from vrft_aug.training.mixture import Judge, Mixture
 from vrft_aug.training.order import case_order, stage_seed

@@ -16,7 +16,7 @@ from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.nouns import Case
 from vrft_aug.recipe import Recipe, StageConfig
 from vrft_aug.recipe_file import RUN_RECIPE, load_recipe
-from vrft_aug.training.logs import METRICS, read_lines
+from vrft_aug.run_logs import METRICS, read_lines
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def cases_of(run: Run) -> tuple[dict[str, Case], str]:
 
 def knowledge_notes(recipe: Recipe) -> list[str]:
     """A sentence for every knowledge bank in the prompts that no expert has reviewed, or that is gone."""
-    users: list[Any] = [*recipe.stages, recipe.evaluation]
+    users: list[Any] = [*(part for stage in recipe.stages for part in stage.parts()), recipe.evaluation]
     tasks = dict.fromkeys(user.task for user in users if user.injection.style != "none")
     notes = []
     for name in dict.fromkeys(recipe.tasks[task].knowledge for task in tasks):

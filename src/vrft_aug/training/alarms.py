@@ -9,9 +9,8 @@ from pathlib import Path
 from statistics import fmean, variance
 from typing import Any
 
-from vrft_aug.training.logs import append_lines, read_lines
+from vrft_aug.run_logs import ALARMS, append_lines, read_lines
 
-ALARMS = "alarms.jsonl"  # in a run folder: {"stage", "step", "rule", "alarm"}
 WINDOW = 10  # steps that are averaged before anything is said
 Line = Mapping[str, Any]  # of metrics.jsonl
 COPIED = 0.5  # share of copied 5-grams

@@ -21,10 +21,9 @@ from vrft_aug.evaluation.report_data import save_report
 from vrft_aug.files import write_text
 from vrft_aug.recipe import Recipe
 from vrft_aug.report.page import write_report
-from vrft_aug.training.alarms import ALARMS
+from vrft_aug.run_logs import ALARMS, METRICS, ROLLOUTS, cut_back, read_lines
 from vrft_aug.training.checkpoints import keep_only, last_checkpoint, publish_copy, publish_model
 from vrft_aug.training.grpo import train_grpo
-from vrft_aug.training.logs import METRICS, ROLLOUTS, cut_back, read_lines
 from vrft_aug.training.loop import StageJob
 from vrft_aug.training.material import Material, stage_scorer
 from vrft_aug.training.order import stage_seed

@@ -12,8 +12,7 @@ from vrft_aug.evaluation.evaluate import RUN_MODEL
 from vrft_aug.evaluation.report_data import FILE_NAME as EVALUATION
 from vrft_aug.recipe import Recipe
 from vrft_aug.recipe_file import RUN_RECIPE, load_recipe, save_recipe
-from vrft_aug.training.alarms import ALARMS
-from vrft_aug.training.logs import METRICS, ROLLOUTS, read_lines
+from vrft_aug.run_logs import ALARMS, METRICS, ROLLOUTS, read_lines
 
 CHECKPOINTS = "checkpoints"
 RUN_FILE = "run.json"
@@ -66,13 +65,17 @@ def stage_model(run: Path, stage: str) -> Path:
 
 
 def stage_summary(run: Path) -> dict[str, dict[str, float]]:
-    """Steps, rollouts and seconds of training of every stage, read from the run's logs."""
+    """Steps, rollouts and seconds of training of every stage, read from the run's logs.
+
+    Rollouts are all that were drawn, also those that dynamic sampling put others in the place of.
+    """
     rollouts = Counter(line["stage"] for line in read_lines(run / ROLLOUTS))
     summary: dict[str, dict[str, float]] = {}
     for line in read_lines(run / METRICS):
         stage = summary.setdefault(line["stage"], {"steps": 0, "seconds": 0.0})
         stage["steps"] = line["step"]
         stage["seconds"] = round(stage["seconds"] + line["seconds"], 3)
+        rollouts[line["stage"]] += round(line.get("dynamic_sampling/extra_rollouts") or 0)
         stage["rollouts"] = rollouts[line["stage"]]
     return summary
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from vrft_aug.files import write_text
 
-METRICS = "metrics.jsonl"
-ROLLOUTS = "rollouts.jsonl"
+METRICS = "metrics.jsonl"  # a line a step
+ROLLOUTS = "rollouts.jsonl"  # every sampled completion with every reward term
+ALARMS = "alarms.jsonl"  # {"stage", "step", "rule", "alarm"}
 
 
 def append_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
