@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from vrft_aug.constants import Constants, material_constants
+from vrft_aug.constants import Constants, frame_finder, material_constants
 from vrft_aug.errors import UserError
 from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.knowledge.check import check_bank
@@ -14,6 +14,7 @@ from vrft_aug.nouns import Case, Task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.recipe import Recipe
 from vrft_aug.scorer import Scorer
+from vrft_aug.training.demonstrations import with_demonstrations
 from vrft_aug.training.material import Material, load_material, stage_scorer
 
 SHOWN = 5  # constant answers that are printed, the best first
@@ -48,6 +49,9 @@ def check_recipe(recipe: Recipe) -> list[CheckedPart]:
         rollouts = stage.steps * stage.prompts_per_step * stage.generations if stage.method == "grpo" else 0
         for part, share in zip(stage.parts(), stage.shares(), strict=True):
             material = load_material(recipe, part.task, "train", part.injection, space)
+            if part.demonstrations is not None:
+                path = recipe.root() / part.demonstrations
+                material = with_demonstrations(material, path, frame_finder(material, recipe.model))
             scorer = stage_scorer(part, material)
             checked = _part(stage.name, "train", material.task, material.cases, round(rollouts * share))
             parts.append(_with_constants(checked, scorer, material, recipe) if rollouts else checked)

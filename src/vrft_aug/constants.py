@@ -68,20 +68,20 @@ def constant_policies(
     scorer: Scorer,
     cases: Sequence[Case],
     prompts: Sequence[Prompt],
-    frame_of: Callable[[Case], Frame] | None = None,
+    frame_of: Callable[[Case], Frame | None] = lambda case: None,
 ) -> Constants | None:
     """What every constant answer earns on (at most a thousand of) the cases; None where none can be said.
 
     Constants are every label; of sets of labels none, each alone, all, and the commonest sets; of texts the
     commonest; of boxes none, and the whole picture under each label and under all. Guessing draws an answer
     by its share in the cases, of boxes those of another case. The reasoning is one neutral sentence.
-    `frame_of` is needed for boxes alone.
+    `frame_of` is asked for localise tasks alone, and has a frame for their cases.
     """
     task = scorer.task
     places = _drawn(len(cases), MOST_BOXED if task.kind == "localise" else MOST_CASES)
     chosen = [cases[place] for place in places]
-    frames = [frame_of(case) for case in chosen] if task.kind == "localise" and frame_of else []
-    if not chosen or (task.kind == "localise" and not frames):
+    frames = [frame for case in chosen if (frame := frame_of(case)) is not None]
+    if not chosen or (task.kind == "localise") != bool(frames):
         return None
 
     def earned(answers: Sequence[str]) -> float:
@@ -109,12 +109,15 @@ Earned = Callable[[Sequence[str]], float]
 
 def material_constants(scorer: Scorer, material: Material, model: ModelConfig) -> Constants | None:
     """`constant_policies` on the training material of a stage, as the recipe's model sees the pictures."""
+    return constant_policies(scorer, material.cases, material.prompts, frame_finder(material, model))
+
+
+def frame_finder(material: Material, model: ModelConfig) -> Callable[[Case], Frame | None]:
+    """From a case to the frame of its picture; None for all but localise tasks."""
     if material.task.kind != "localise":
-        return constant_policies(scorer, material.cases, material.prompts)
+        return lambda case: None
     view = model_view(model)
-    return constant_policies(
-        scorer, material.cases, material.prompts, lambda case: view.frame(image_size(case.images[0]))
-    )
+    return lambda case: view.frame(image_size(case.images[0]))
 
 
 def _of_words(task: Task, cases: Sequence[Case], earned: Earned) -> tuple[dict[str, float], float]:

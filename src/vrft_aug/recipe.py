@@ -66,6 +66,8 @@ class CsvData(Strict):
     label_separator: str = "|"  # for multilabel: between the values of a cell; an empty cell has none
     boxes: str | None = None  # for localise: a COCO file whose boxes join the rows by image file name
     box_names: dict[str, str] = {}  # COCO category -> label of the task; categories left out are dropped
+    masks: dict[str, str] = {}  # for localise, in place of boxes: label -> mask files, {stem} is the image's
+    min_area: int = Field(default=1, ge=1)  # pixels of a connected part of a mask; smaller ones are dropped
 
 
 class CocoData(Strict):
@@ -234,6 +236,8 @@ class StageConfig(Strict):
     mix: dict[
         str, MixedTask
     ] = {}  # grpo: further tasks in the same steps; `task` has the rest of the prompts
+    # sft: a JSONL file of reasoning traces below the data root, taught instead of the bare answers
+    demonstrations: str | None = None
     generations: int = Field(default=8, ge=2)
     max_new_tokens: int = Field(default=256, ge=1)
     save_steps: int = Field(default=50, ge=1)
@@ -253,6 +257,8 @@ class StageConfig(Strict):
     def _grpo_needs_rewards(self) -> StageConfig:
         if self.method == "grpo" and not self.rewards:
             raise ValueError(f"stage {self.name!r} uses grpo and names no rewards")
+        if self.demonstrations is not None and self.method != "sft":
+            raise ValueError(f"stage {self.name!r} has demonstrations, which sft alone learns from")
         if self.mix and self.method != "grpo":
             raise ValueError(
                 f"stage {self.name!r} mixes tasks, which grpo alone can; its method is {self.method}"

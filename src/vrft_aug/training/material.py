@@ -25,6 +25,7 @@ class Material:
     cases: tuple[Case, ...]
     prompts: tuple[Prompt, ...]
     bank: KnowledgeBank | None = None  # what is known of the task, injected or not
+    completions: tuple[str, ...] | None = None  # of demonstrations, one a case; None: the targets are taught
 
 
 def load_material(

@@ -8,6 +8,7 @@ from typing import Any
 
 from vrft_aug.nouns import Case
 from vrft_aug.recipe import Recipe, StageConfig
+from vrft_aug.training.demonstrations import with_demonstrations
 from vrft_aug.training.lengths import check_lengths
 from vrft_aug.training.material import Material, evaluation_material, load_material, stage_scorer
 from vrft_aug.training.policy import Policy, case_frame, lora_config
@@ -33,6 +34,9 @@ def check_run(recipe: Recipe, policy: Policy) -> tuple[list[tuple[Material, ...]
 
 def _material(recipe: Recipe, part: StageConfig, policy: Policy) -> Material:
     material = load_material(recipe, part.task, "train", part.injection, policy.space)
+    if part.demonstrations is not None:
+        task, path = material.task, recipe.root() / part.demonstrations
+        material = with_demonstrations(material, path, lambda case: case_frame(policy, task, case))
     if part.method == "grpo":
         stage_scorer(part, material)
     completion = part.max_new_tokens if part.method == "grpo" else _longest_target(policy, material)
@@ -41,12 +45,18 @@ def _material(recipe: Recipe, part: StageConfig, policy: Policy) -> Material:
 
 
 def _longest_target(policy: Policy, material: Material) -> int:
-    """Tokens of the longest target completion with its end; of boxes, that of the case with the most."""
+    """Tokens of the longest completion taught, with its end; of bare boxes, of the case with the most."""
+    if material.completions is not None:
+        return _longest(policy, material.completions)
     cases: Sequence[Case] = material.cases
     if material.task.kind == "localise":
         cases = [max(cases, key=lambda case: len(case.target.boxes or ()))]
     targets = [
         target_completion(case, material.task, case_frame(policy, material.task, case)) for case in cases
     ]
-    encoded: Any = policy.processor.tokenizer(list(dict.fromkeys(targets)))["input_ids"]
+    return _longest(policy, targets)
+
+
+def _longest(policy: Policy, completions: Sequence[str]) -> int:
+    encoded: Any = policy.processor.tokenizer(list(dict.fromkeys(completions)))["input_ids"]
     return max(map(len, encoded)) + 1

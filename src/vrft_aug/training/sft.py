@@ -16,7 +16,7 @@ from vrft_aug.training.trainer_settings import sft_settings
 
 
 def train_sft(policy: Policy, job: StageJob) -> Any:
-    """Train on the targets of the job's cases, `prompts_per_step` a step; returns the trained model.
+    """Train on the demonstrations or targets of the cases, `prompts_per_step` a step; returns the model.
 
     Raises UserError for settings that TRL does not take.
     """
@@ -39,6 +39,9 @@ def train_sft(policy: Policy, job: StageJob) -> Any:
 
 def _row(policy: Policy, material: Material, index: int) -> dict[str, Any]:
     case = material.cases[index]
-    target = target_completion(case, material.task, case_frame(policy, material.task, case))
-    completion = [{"role": "assistant", "content": [{"type": "text", "text": target}]}]
+    if material.completions is not None:
+        taught = material.completions[index]
+    else:
+        taught = target_completion(case, material.task, case_frame(policy, material.task, case))
+    completion = [{"role": "assistant", "content": [{"type": "text", "text": taught}]}]
     return {**trainer_row(material.prompts[index]), "completion": completion}

@@ -1,0 +1,114 @@
+"""Reasoning traces from a file, as what a stage of supervised fine-tuning teaches: a warm start for GRPO."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from vrft_aug.answer import parse
+from vrft_aug.errors import UserError, nearest, shown
+from vrft_aug.nouns import Answer, Case, Rollout, Task
+from vrft_aug.perception.matching import matched_iou
+from vrft_aug.perception.spaces import Frame
+from vrft_aug.shaping.format import strict_format
+from vrft_aug.shaping.label import accuracy
+from vrft_aug.training.material import Material
+from vrft_aug.training.targets import target_answer
+
+EXPECTED = 'expected {"case": ID, "completion": TEXT} or {"case": ID, "reasoning": TEXT}'
+CLOSE = 0.5  # mean matched IoU from which boxes are right: a model writes rounded coordinates
+
+
+class _Line(BaseModel):
+    """One trace; further keys (of a rollouts.jsonl, or of a draft) are ignored."""
+
+    model_config = ConfigDict(strict=True)
+    case: str
+    completion: str | None = None  # the whole completion, tags and all
+    reasoning: str | None = None  # put before the true answer
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> _Line:
+        if (self.completion is None) == (self.reasoning is None):
+            raise ValueError("it has neither a completion nor a reasoning, or both")
+        return self
+
+
+def with_demonstrations(material: Material, path: Path, frame_of: Callable[[Case], Frame | None]) -> Material:
+    """The material with a case for every trace of a JSONL file, in its order, and the completions to teach.
+
+    Every trace is read by the parser that scores completions, and must be in the strict format and right:
+    the case's own label, labels or text, or boxes with a mean IoU of 0.5 or more. Raises UserError, naming
+    file, line and case, for the first that is not, and for a case that is not in the training split.
+    """
+    places = {case.id: place for place, case in enumerate(material.cases)}
+    chosen, completions = [], []
+    for number, text in enumerate(_read(path).split("\n"), start=1):
+        if not text.strip():
+            continue
+        where = f"{path} line {number}"
+        line = _parse(text, where)
+        if line.case not in places:
+            hint = nearest(line.case, places) or f"; expected an id like {material.cases[0].id}"
+            raise UserError(f"{where}: task {material.task.name!r} trains on no case {line.case!r}{hint}")
+        case = material.cases[places[line.case]]
+        completions.append(_checked(line, case, material.task, frame_of(case), where))
+        chosen.append(places[line.case])
+    if not chosen:
+        raise UserError(f"{path} is empty; {EXPECTED}, a line each")
+    return replace(
+        material,
+        cases=tuple(material.cases[place] for place in chosen),
+        prompts=tuple(material.prompts[place] for place in chosen),
+        completions=tuple(completions),
+    )
+
+
+def _checked(line: _Line, case: Case, task: Task, frame: Frame | None, where: str) -> str:
+    truth = target_answer(case, task, frame)
+    completion = line.completion
+    if completion is None:
+        completion = f"<think>{line.reasoning}</think><answer>{truth}</answer>"
+    rollout = Rollout(completion)
+    answer = parse(rollout, task, frame)
+    about = f"{where}: the trace of case {case.id}"
+    if answer.reason is not None:
+        raise UserError(f"{about} has no readable answer ({answer.reason}); {EXPECTED}")
+    if not strict_format(rollout) or not answer.reasoning:
+        raise UserError(f"{about} is not <think>REASONING</think><answer>ANSWER</answer> and nothing else")
+    if not _is_right(answer, case, task):
+        given = completion.rpartition("<answer>")[2].removesuffix("</answer>").strip()
+        raise UserError(
+            f"{about} answers {shown(given)}, but the truth is {shown(truth)}; correct or remove it"
+        )
+    return completion
+
+
+def _is_right(answer: Answer, case: Case, task: Task) -> bool:
+    if isinstance(answer.value, tuple):
+        return matched_iou(answer.value, case.target.boxes or ()) >= CLOSE
+    return accuracy(answer, case, task) == 1
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"demonstrations {path} cannot be read as UTF-8 text: {error}") from None
+
+
+def _parse(text: str, where: str) -> _Line:
+    try:
+        return _Line.model_validate(json.loads(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = ".".join(str(part) for part in first["loc"]) or "the line"
+        raise UserError(
+            f"{where}: {what}: {first['msg'].removeprefix('Value error, ')}; {EXPECTED}"
+        ) from None
+    except ValueError as error:
+        raise UserError(f"{where} is no JSON: {error}; {EXPECTED}") from None
