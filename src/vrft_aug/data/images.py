@@ -35,7 +35,7 @@ class FileImage:
 
     def open(self) -> Image.Image:
         """The picture as upright RGB; UserError where it cannot be decoded."""
-        with _decoding(self.path, self.case), Image.open(self.path) as image:
+        with decoding(self.path, self.case), Image.open(self.path) as image:
             return to_rgb(image)
 
 
@@ -54,7 +54,7 @@ class ArrayImage:
 
 def header_size(path: Path, case: str = "") -> tuple[int, int]:
     """Upright (width, height) in pixels from the header alone; UserError where the file is no picture."""
-    with _decoding(path, case), Image.open(path) as image:
+    with decoding(path, case), Image.open(path) as image:
         width, height = image.size
         turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
     return (height, width) if turned else (width, height)
@@ -87,7 +87,7 @@ def _stretch(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def _decoding(path: Path, case: str) -> Iterator[None]:
+def decoding(path: Path, case: str) -> Iterator[None]:
     """Turn what Pillow raises at a broken file into one line that names file and case."""
     of_case = f" of case {case}" if case else ""
     try:

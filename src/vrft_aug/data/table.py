@@ -8,10 +8,11 @@ from pathlib import Path, PurePosixPath
 from vrft_aug.data.boxes import BoxedImage, read_boxes
 from vrft_aug.data.coco import check_size
 from vrft_aug.data.images import FileImage, header_size
+from vrft_aug.data.masks import check_masks, mask_boxes
 from vrft_aug.data.rows import Row, case_names, data_name, image_path, read_rows
 from vrft_aug.data.splits import deal, split_name
 from vrft_aug.errors import UserError, nearest, shown
-from vrft_aug.nouns import Case, Target, Task
+from vrft_aug.nouns import Box, Case, Target, Task
 from vrft_aug.recipe import CsvData
 
 LABELLED = ("classify", "grade", "multilabel")  # kinds whose truth stands in the label column
@@ -21,8 +22,9 @@ def read_table(config: CsvData, task: Task, root: Path, split: str) -> list[Case
     """The cases of one split, in the order of the table; ids such as idrid/test/IDRiD_001.
 
     Where the table has no validation rows they are carved out of train by patient (by image where patients
-    are unknown), see `splits.deal`. A localise task takes its boxes from a COCO file and leaves out images
-    that the file does not list. Raises UserError where anything is absent or does not fit.
+    are unknown), see `splits.deal`. A localise task takes its boxes from a COCO file or from masks and leaves
+    out images that the file does not list or that have no mask. Raises UserError where anything is absent or
+    does not fit.
     """
     rows = read_rows(root / config.table, root, _columns(config, task))
     images = [row.cells[config.image_column] for row in rows]
@@ -33,6 +35,8 @@ def read_table(config: CsvData, task: Task, root: Path, split: str) -> list[Case
     if config.split_column is not None:
         given = [split_name(row.cells[config.split_column], row.where) for row in rows]
     boxed = _boxes(config, task, root)
+    masks = config.masks if task.kind == "localise" else {}
+    check_masks(masks, task)
     if config.question_column is None:
         _refuse_twice(rows, names)
     asked: Counter[str] = Counter()
@@ -46,13 +50,17 @@ def read_table(config: CsvData, task: Task, root: Path, split: str) -> list[Case
         )
         image = row.cells[config.image_column]
         file = image_path(root / config.images, image)
-        boxes = boxed.get(image) or boxed.get(file.name)
-        if boxes is not None:
-            check_size(boxes, file, root / str(config.boxes), id)
-        elif task.kind == "localise":
+        found = boxed.get(image) or boxed.get(file.name)
+        boxes = found.boxes if found is not None else None
+        if found is not None:
+            check_size(found, file, root / str(config.boxes), id)
+        elif task.kind == "localise" and not masks:
             continue
         else:
-            header_size(file, id)  # so that what is no picture is found now
+            size = header_size(file, id)  # so that what is no picture is found now
+            boxes = mask_boxes(masks, root, image, size, config.min_area, id)
+        if task.kind == "localise" and boxes is None:
+            continue
         cases.append(
             Case(
                 id=id,
@@ -71,8 +79,10 @@ def _columns(config: CsvData, task: Task) -> dict[str, str | None]:
         raise UserError(f"task {task.name!r} is of kind {task.kind} and needs data.label_column")
     if task.kind == "answer" and config.text_column is None:
         raise UserError(f"task {task.name!r} is of kind answer and needs data.text_column")
-    if task.kind == "localise" and config.boxes is None:
-        raise UserError(f"task {task.name!r} is of kind localise and needs data.boxes, a COCO file")
+    if task.kind == "localise" and (config.boxes is None) == (not config.masks):
+        raise UserError(
+            f"task {task.name!r} is of kind localise and needs data.boxes, a COCO file, or data.masks"
+        )
     return {
         "image_column": config.image_column,
         "label_column": config.label_column if task.kind in LABELLED else None,
@@ -105,7 +115,7 @@ def _boxes(config: CsvData, task: Task, root: Path) -> dict[str, BoxedImage]:
     return found | {image.file_name: image for image in images}
 
 
-def _target(row: Row, config: CsvData, task: Task, boxes: BoxedImage | None) -> Target:
+def _target(row: Row, config: CsvData, task: Task, boxes: tuple[Box, ...] | None) -> Target:
     text = row.cells[config.text_column] if config.text_column else None
     if task.kind == "answer" and not text:
         raise UserError(f"{row.where}: column {config.text_column!r} is empty; expected the answer")
@@ -114,7 +124,7 @@ def _target(row: Row, config: CsvData, task: Task, boxes: BoxedImage | None) -> 
         if task.kind in ("classify", "grade")
         else None,
         labels=_labels(row, config, task) if task.kind == "multilabel" else None,
-        boxes=boxes.boxes if boxes is not None else None,
+        boxes=boxes,
         text=text or None,
     )
 
