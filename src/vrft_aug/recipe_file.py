@@ -101,7 +101,8 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _parse_yaml(text: str, what: str) -> Any:
+def parse_yaml(text: str, what: str) -> Any:
+    """The content of a YAML text; UserError with `what` and the line where it is broken or a key is twice."""
     try:
         return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
@@ -116,7 +117,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"recipe {path} cannot be read as UTF-8 text: {error}") from None
-    data = _parse_yaml(text, f"recipe {path}")
+    data = parse_yaml(text, f"recipe {path}")
     if not isinstance(data, dict):
         raise UserError(f"recipe {path} holds {shown(data)}; expected a mapping (name, tasks, evaluation)")
     return data
@@ -128,7 +129,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
     keys = dotted.strip().split(".")
     if not equals or not all(keys):
         raise UserError(f"override {override!r} is not understood; expected key.sub=value")
-    value = _parse_yaml(text, f"the value of override {override!r}")
+    value = parse_yaml(text, f"the value of override {override!r}")
     here: Any = data
     for depth, key in enumerate(keys):
         last = depth == len(keys) - 1
