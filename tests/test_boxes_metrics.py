@@ -1,13 +1,17 @@
 """Metrics of boxes against figures made by hand, and AP50 against scikit-learn's curve."""
 
+from contextlib import redirect_stdout
+from io import StringIO
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import precision_recall_curve
+from sklearn.metrics import precision_recall_curve, roc_curve
 
 from vrft_aug.evaluation import boxes_metrics as bm
 from vrft_aug.evaluation.bootstrap import Statistic
+from vrft_aug.evaluation.curves import froc_points
 from vrft_aug.nouns import Box
 from vrft_aug.perception.matching import iou_matrix, match, matched_iou
 
@@ -113,6 +117,109 @@ def test_average_precision_equals_scikit_learns_curve_interpolated(seed: int) ->
     # the curve ends in an artificial point (recall 0, precision 1)
     expected = np.mean([max(precision[:-1][recall[:-1] >= r - 1e-12], default=0) for r in bm.RECALLS])
     assert value(average_precision(predicted, confidence, true), n + missed) == pytest.approx(expected)
+
+
+def random_boxes(seed: int, images: int = 25) -> tuple[list, list, list]:  # type: ignore[type-arg]
+    """Predicted boxes (some images unanswered or empty), their confidences (all different), true boxes."""
+    rng = np.random.default_rng(seed)
+
+    def box(label: str) -> Box:
+        x, y, w, h = rng.integers(0, 80), rng.integers(0, 80), rng.integers(10, 50), rng.integers(10, 50)
+        return Box(float(x), float(y), float(x + w), float(y + h), label)
+
+    def near(b: Box) -> Box:
+        dx, dy = rng.integers(-8, 9, size=2)
+        return Box(b.x1 + dx, b.y1 + dy, b.x2 + dx, b.y2 + dy, b.label)
+
+    true = [tuple(box("ab"[k % 2]) for k in range(rng.integers(0, 5))) for _ in range(images)]
+    predicted: list[bm.Boxes | None] = []
+    for boxes in true:
+        noise = tuple(box("ab"[int(rng.integers(2))]) for _ in range(rng.integers(0, 3)))
+        hits = tuple(near(b) for b in boxes if rng.random() < 0.8)
+        again = tuple(near(b) for b in boxes if rng.random() < 0.2)
+        predicted.append(None if rng.random() < 0.1 else noise + hits + again)
+    count = sum(len(p or ()) for p in predicted)
+    scores = iter((rng.permutation(count) + 1) / (count + 1))
+    return predicted, [tuple(float(next(scores)) for _ in p or ()) for p in predicted], true
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_ap50_equals_pycocotools(seed: int) -> None:
+    predicted, confidence, true = random_boxes(seed)
+    expected = coco_ap50(predicted, confidence, true)
+    for label, ap in expected.items():
+        assert value(average_precision(predicted, confidence, true, label), len(true)) == pytest.approx(ap)
+    mean = bm.mean_average_precision([average_precision(predicted, confidence, true, x) for x in "ab"])
+    assert value(mean, len(true)) == pytest.approx(np.mean(list(expected.values())))
+
+
+def coco_ap50(predicted: list, confidence: list, true: list) -> dict[str, float]:  # type: ignore[type-arg]
+    """AP at IoU 0.5 of either label, by the official code."""
+    pytest.importorskip("pycocotools")
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    def corner(box: Box) -> list[float]:
+        return [box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1]
+
+    with redirect_stdout(StringIO()):
+        truth = COCO()
+        boxes = [(i, b) for i, image in enumerate(true) for b in image]
+        truth.dataset = {
+            "info": {}, "images": [{"id": i} for i in range(len(true))],
+            "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}],
+            "annotations": [
+                {"id": n + 1, "image_id": i, "category_id": "ab".index(b.label) + 1, "bbox": corner(b),
+                 "area": b.area, "iscrowd": 0}
+                for n, (i, b) in enumerate(boxes)
+            ],
+        }  # fmt: skip
+        truth.createIndex()
+        found = truth.loadRes([
+            {"image_id": i, "category_id": "ab".index(b.label) + 1, "bbox": corner(b), "score": s}
+            for i, (image, scores) in enumerate(zip(predicted, confidence, strict=True))
+            for b, s in zip(image or (), scores, strict=True)
+        ])  # fmt: skip
+        judged = COCOeval(truth, found, "bbox")
+        judged.params.iouThrs = np.array([0.5])
+        judged.evaluate()
+        judged.accumulate()
+    precision = judged.eval["precision"]  # (threshold, recall, category, area, most boxes)
+    return {label: float(precision[0, :, k, 0, -1].mean()) for k, label in enumerate("ab")}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_froc_equals_scikit_learns_curve_scaled(seed: int) -> None:
+    """Counts of hits and of false boxes by confidence are the ROC curve's, times what there is of either."""
+    predicted, confidence, true = random_boxes(seed)
+    boxes = bm.RankedBoxes.of(predicted, confidence, true)
+    fpr, tpr, _ = roc_curve(boxes.hit, boxes.confidence, drop_intermediate=False)
+    false = fpr * (boxes.hit == 0).sum() / len(true)
+    found = tpr * boxes.hit.sum() / sum(map(len, true))
+    expected = np.mean([found[false <= rate + 1e-12].max() for rate in bm.FALSE_RATES])
+    assert value(bm.froc(boxes), len(true)) == pytest.approx(expected)
+    points = froc_points(boxes)
+    assert [p.false_per_image for p in points] == pytest.approx(false[1:].tolist())
+    assert [p.sensitivity for p in points] == pytest.approx(found[1:].tolist())
+
+
+def test_froc_by_hand_and_of_nothing() -> None:
+    true = [(far(1), far(2)), ()]
+    ranked = bm.RankedBoxes.of([(far(9), far(1)), (far(3),)], [(0.9, 0.8), (0.7,)], true)
+    # Over two images: the first box is false (1/2 an image), the second finds one of two, the third is false.
+    assert value(bm.froc(ranked), 2) == pytest.approx((0 + 0 + 5 * 0.5) / 7)
+    assert value(bm.froc(bm.RankedBoxes.of([None, ()], [(), ()], true)), 2) == 0
+    nothing = bm.RankedBoxes.of([(far(1),)], [(1.0,)], [()])
+    assert np.isnan(value(bm.froc(nothing), 1)) and froc_points(nothing) == ()
+
+
+def test_froc_weights_are_repeated_cases() -> None:
+    predicted, confidence, true = random_boxes(3)
+    times = np.random.default_rng(0).integers(3, size=len(true))
+    again = [[v for v, t in zip(values, times, strict=True) for _ in range(t)]
+             for values in (predicted, confidence, true)]  # fmt: skip
+    weighted = bm.froc(bm.RankedBoxes.of(predicted, confidence, true)).of(times[None, :].astype(float))[0]
+    assert weighted == pytest.approx(value(bm.froc(bm.RankedBoxes.of(*again)), int(times.sum())))
 
 
 def test_the_order_of_the_cases_has_no_influence() -> None:

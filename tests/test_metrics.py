@@ -109,6 +109,33 @@ def test_unanswered_counts_as_the_farthest_grade_and_the_lowest_of_two() -> None
     assert metrics.confusion(truth, nothing, 5)[:, 5].tolist() == [1, 1, 1, 1, 1]
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("n", "classes", "used"), SHAPES)
+def test_thresholds_and_classes_equal_scikit_learn(seed: int, n: int, classes: int, used: float) -> None:
+    truth, predicted = draw(seed, n, classes, used)
+    assert value(metrics.far_off(truth, predicted, classes), n) == np.mean(np.abs(truth - predicted) > 1)
+    scores = sk.f1_score(truth, predicted, labels=range(classes), average=None, zero_division=np.nan)
+    for i in range(classes):
+        f1 = metrics.f1(truth, predicted, i)
+        assert value(f1, n) == pytest.approx(scores[i], nan_ok=True)
+        assert f1.n == ((truth == i) | (predicted == i)).sum()
+        above = sk.recall_score(truth >= i, predicted >= i, zero_division=np.nan)
+        found = value(metrics.sensitivity_from(truth, predicted, i, classes), n)
+        assert found == pytest.approx(above, nan_ok=True)
+        below = sk.recall_score(truth < i, predicted < i, zero_division=np.nan)
+        found = value(metrics.specificity_from(truth, predicted, i), n)
+        assert found == pytest.approx(below, nan_ok=True)
+
+
+def test_no_answer_is_on_the_wrong_side_of_every_threshold() -> None:
+    truth, nothing = np.arange(5), np.full(5, 5)
+    for i in range(1, 5):
+        assert value(metrics.sensitivity_from(truth, nothing, i, 5), 5) == 0
+        assert value(metrics.specificity_from(truth, nothing, i), 5) == 0
+    assert value(metrics.far_off(truth, nothing, 5), 5) == 1
+    assert value(metrics.f1(truth, nothing, 0), 5) == 0
+
+
 def test_majority() -> None:
     order = ["none", "mild", "severe"]
     assert metrics.majority({"severe": 3, "mild": 2}, order) == "severe"

@@ -9,10 +9,13 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score
 
 from synthetic_run import GRADE, GRADES, PROVENANCE, grade_cases, grade_report, localise_report
 from vrft_aug.errors import UserError
-from vrft_aug.evaluation.bootstrap import measure
+from vrft_aug.evaluation.bootstrap import Metric, measure
+from vrft_aug.evaluation.comparison import compare
+from vrft_aug.evaluation.meanings import MEANINGS
 from vrft_aug.evaluation.report_data import Report, build_report, load_report, save_report
-from vrft_aug.evaluation.statistics import MEANINGS, groups, statistics
-from vrft_aug.nouns import Answer, Case, Rollout, Target, Task
+from vrft_aug.evaluation.statistics import groups, statistics
+from vrft_aug.imitation.recitation import recited_share
+from vrft_aug.nouns import Answer, Case, Prompt, Rollout, Target, Task
 
 
 @pytest.mark.parametrize("report", [grade_report(samples=3), localise_report(), localise_report(samples=2)])
@@ -97,6 +100,86 @@ def test_boxes() -> None:
     assert set(report.per_class) == {"haemorrhage", "exudate"}
 
 
+def test_curves_are_drawn_from_the_same_rows_as_the_metrics() -> None:
+    report = grade_report(samples=8)
+    curves = report.curves
+    assert [t.label for t in curves.thresholds] == list(GRADES[1:])
+    assert curves.thresholds[1].sensitivity == report.metrics["referable_sensitivity"]
+    assert curves.thresholds[1].specificity == report.metrics["referable_specificity"]
+    assert curves.thresholds[0].auroc is not None and curves.thresholds[0].auroc.n == 40
+    assert [p.k for p in curves.pass_at] == [1, 2, 4, 8]
+    assert curves.pass_at[0].rate == report.metrics["sample_accuracy"]
+    assert curves.pass_at[-1].rate == report.metrics["any_right"]
+    rates = [p.rate.value or 0 for p in curves.pass_at]
+    assert rates == sorted(rates)
+    assert curves.risk_coverage[-1].risk == pytest.approx(1 - (report.metrics["vote_accuracy"].value or 0))
+    gaps = [abs(b.confidence - b.accuracy) * b.n for b in curves.reliability]
+    n = sum(b.n for b in curves.reliability)
+    assert report.metrics["calibration_error"].value == pytest.approx(sum(gaps) / n)
+    assert set(report.per_class["mild"]) == {"sensitivity", "specificity", "f1", "auroc", "average_precision"}
+    assert localise_report().curves.froc and not grade_report().curves.reliability
+
+
+def test_every_metric_has_a_meaning() -> None:
+    for report in (grade_report(samples=3), localise_report(samples=2)):
+        names = {*report.metrics, *(name for of in report.per_class.values() for name in of)}
+        assert names <= set(MEANINGS)
+
+
+def test_label_sets() -> None:
+    task = Task("signs", "multilabel", "Which?", ("oedema", "effusion", "nodule"))
+    truth = [frozenset({"oedema"}), frozenset[str](), frozenset({"oedema", "nodule"})]
+    cases = [Case(str(i), (), Target(labels=labels)) for i, labels in enumerate(truth)]
+    none = Answer(None, "missing", "")
+    said = [Answer(frozenset({"oedema"}), None, "x"), Answer(frozenset(), None, "x"), none]
+    votes = [[said[0], said[1]], [said[1], said[1]], [Answer(truth[2], None, "x"), said[2]]]
+    report = _report(cases, said, votes, task)
+    assert report.metrics["accuracy"].value == report.metrics["label_accuracy"].value == pytest.approx(2 / 3)
+    assert report.metrics["micro_f1"].value == pytest.approx(2 * 1 / (3 + 1))
+    assert report.metrics["any_right"].value == 1
+    assert report.per_class["oedema"]["auroc"].value == 1  # shares of 1/2, 0 and 1/2
+    assert report.per_class["effusion"]["auroc"].value is None
+
+
+def test_figures_of_reasoning() -> None:
+    cases = grade_cases(2)
+    told = "Grades:\n- mild: a few small red dots in the middle of the picture"
+    prompts = [Prompt((), (), told), Prompt((), (), "")]
+    answers = [
+        Answer("mild", None, "a few small red dots in the middle of the picture"),
+        Answer("mild", None, "Dots, red dots."),
+    ]
+    report = _report(cases, answers, prompts=prompts)
+    assert report.rows[0].recitation == recited_share(answers[0].reasoning, told) > 0.9
+    assert report.rows[1].recitation is None
+    assert report.metrics["recitation"].value == report.rows[0].recitation
+    assert report.metrics["recitation"].n == 1
+    assert report.metrics["reasoning_words"].value == (11 + 3) / 2
+    # "the" is twice in the first; "dots" and "red" are in both, "dots" twice in the second.
+    assert report.metrics["distinct_1"] == Metric(10 / 14, 14)
+    assert report.metrics["distinct_2"] == Metric(11 / 12, 12)
+    silent = _report(cases, [Answer("mild", None, "")] * 2)
+    assert silent.metrics["distinct_1"].value is None and "recitation" not in silent.metrics
+
+
+def test_medmnist_figures_only_where_asked_for() -> None:
+    assert "medmnist_acc" not in grade_report().metrics
+    cases = grade_cases()
+    answers = [Answer(str(case.target.label), None, "x") for case in cases]
+    report = _report(cases, answers, medmnist=True)
+    assert report.metrics["medmnist_acc"].value == report.metrics["medmnist_auc"].value == 1
+    assert compare({"a": [report]}).arms["a"]["medmnist_auc"].metric == report.metrics["medmnist_auc"]
+
+
+def test_a_report_of_an_earlier_version_has_no_curves(tmp_path: Path) -> None:
+    path = tmp_path / "evaluation.json"
+    save_report(grade_report(), path)
+    content = json.loads(path.read_text())
+    del content["curves"], content["medmnist"]
+    path.write_text(json.dumps(content))
+    assert load_report(path).curves.thresholds == ()
+
+
 def test_cases_without_the_target_are_left_out_and_counted() -> None:
     cases = [*grade_cases(4), Case("unlabelled", (), Target())]
     report = _report(cases, [Answer("mild", None, "x")] * 5)
@@ -121,10 +204,11 @@ def test_a_broken_file_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def _report(
-    cases: list[Case], answers: list[Answer], sampled: list[list[Answer]] | None = None, task: Task = GRADE
-) -> Report:
+    cases: list[Case], answers: list[Answer], sampled: list[list[Answer]] | None = None, task: Task = GRADE,
+    prompts: list[Prompt] | None = None, medmnist: bool = False,
+) -> Report:  # fmt: skip
     rollouts = [Rollout("<think>because</think><answer>x</answer>", tokens=7)] * len(cases)
     return build_report(
         task, cases, answers, rollouts, sampled,
-        seed=0, bootstrap=200, split="test", provenance=PROVENANCE,
+        seed=0, bootstrap=200, split="test", provenance=PROVENANCE, prompts=prompts, medmnist=medmnist,
     )  # fmt: skip
