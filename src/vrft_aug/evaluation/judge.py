@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vrft_aug.answer import parse
-from vrft_aug.evaluation.provenance import Provenance, hash_cases, hash_recipe, package_versions
+from vrft_aug.evaluation.provenance import (
+    Provenance,
+    hash_cases,
+    hash_recipe,
+    knowledge_uses,
+    package_versions,
+)
 from vrft_aug.evaluation.report_data import Report, build_report
 from vrft_aug.nouns import Answer, Rollout
 from vrft_aug.perception.spaces import Frame
@@ -60,6 +66,7 @@ def judge(recipe: Recipe, material: Material, written: Written, source: Source) 
             model_name=source.name,
             seconds=round(time.monotonic() - source.started, 3),
             versions=package_versions(),
+            knowledge=knowledge_uses(recipe),
         ),
         prompts=material.prompts,
         medmnist=isinstance(recipe.tasks[material.task.name].data, MedMnistData),

@@ -28,18 +28,19 @@ def derangement(size: int, seed: int) -> list[int]:
 
 @lru_cache(maxsize=64)
 def unrelated_texts(lengths: tuple[int, ...], seed: int, count: Count) -> tuple[str, ...]:
-    """For every length a text of true facts about other things, as near to it as whole facts come.
+    """For every length a text of true facts about other things, as long as whole facts allow and no longer.
 
-    Facts come in an order drawn by seed, and again only where the rest do not give a length exactly.
+    Of one fact at least. Facts come in an order drawn by seed, and again only where the rest do not give a
+    length exactly.
     """
     rng = random.Random(f"unrelated {seed}")
     pool: list[str] = []
     texts = []
     for length in lengths:
-        chosen = _nearest_sum(pool, length, count)
-        if sum(map(count, chosen)) != length:
+        chosen = _longest_sum(pool, length, count)
+        if sum(_size(fact, count) for fact in chosen) != length:
             pool = rng.sample(unrelated_facts(), len(unrelated_facts()))
-            chosen = _nearest_sum(pool, length, count)
+            chosen = _longest_sum(pool, length, count) or [min(pool, key=lambda fact: _size(fact, count))]
         pool = [fact for fact in pool if fact not in chosen]
         texts.append(" ".join(chosen))
     return tuple(texts)
@@ -52,15 +53,18 @@ def unrelated_facts() -> tuple[str, ...]:
     return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
-def _nearest_sum(facts: Sequence[str], length: int, count: Count) -> list[str]:
-    """Facts whose lengths add up to `length`, or come nearest; early ones first."""
+def _longest_sum(facts: Sequence[str], length: int, count: Count) -> list[str]:
+    """Facts whose lengths add up to `length`, else to the most below it; early ones first."""
     reached: dict[int, list[str]] = {0: []}
     for fact in facts:
         if length in reached:
             break
-        size = count(fact)
+        size = _size(fact, count)
         for total, chosen in list(reached.items()):
-            if total < length:
+            if total + size <= length:
                 reached.setdefault(total + size, [*chosen, fact])
-    sums = [total for total in reached if total > 0] or [0]  # a class is never left without a text
-    return reached[min(sums, key=lambda total: abs(total - length))]
+    return reached[max(reached)]
+
+
+def _size(fact: str, count: Count) -> int:
+    return count(f" {fact}")  # as in a line: a tokenizer takes the space for part of the first word

@@ -52,7 +52,7 @@ def injected_text(
 
     - contrastive: definitions, then a line for every pair of labels that the bank tells apart;
     - shuffled, irrelevant: controls of the style `of`. Every label keeps its line and gets what is true of
-      another label, or facts of another domain, as long as its own in `count` as whole facts allow;
+      another label, or facts of another domain that are as long in `count` as whole facts can be;
     - budget: the text is at most so long in `count`. Attributes (or pairs) that do not fit are left out
       whole, the last ones of every class first; definitions are never cut;
     - order random: lines are shuffled by `seed` and `case`, so a case always gets the same text.
@@ -84,7 +84,7 @@ def injected_text(
             )
     classes, pairs = _within(budget, classes, looks, pairs, count)
     if style == "irrelevant":
-        texts = unrelated_texts(tuple(count(one.said) for one in classes), seed, count)
+        texts = unrelated_texts(tuple(count(f" {one.said}") for one in classes), seed, count)
         classes = [_Class(one.label, text) for one, text in zip(classes, texts, strict=True)]
     if order == "random":
         rng = random.Random(f"order {seed} {case}")
