@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from vrft_aug.data.medmnist_labels import LABELS
 from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.nouns import Box, Case, FailureReason, Prompt, Rollout, Score, Target, Task
 from vrft_aug.perception.spaces import BoxSpace, Frame
@@ -18,7 +19,11 @@ CLASSIFY = Task("busi", "classify", "What does it show?", ("normal", "benign", "
 GRADE = Task("fundus", "grade", "Which grade?", ("none", "mild", "moderate", "severe", "proliferative"))
 LOCALISE = Task("lesions", "localise", "Where are lesions?", ("hard exudate", "haemorrhage"))
 TRUE_BOXES = (Box(100, 100, 140, 140, "hard exudate"), Box(300, 200, 320, 240, "haemorrhage"))
+FINDINGS = Task("chestmnist", "multilabel", "What is there?", LABELS["chestmnist"])
+ASK = Task("vqa", "answer", "Where is it?")
 CASES = {
+    "multilabel": (FINDINGS, Case("chest/test/1", (), Target(labels=frozenset({"effusion", "nodule"})))),
+    "answer": (ASK, Case("vqa/test/1", (), Target(text="left lower lobe"))),
     "classify": (CLASSIFY, Case("busi/test/1", (), Target(label="malignant"))),
     "grade": (GRADE, Case("fundus/test/1", (), Target(label="severe"))),
     "localise": (LOCALISE, Case("idrid/test/1", (), Target(boxes=TRUE_BOXES))),
@@ -27,13 +32,15 @@ REWARDS: dict[str, dict[str, Any]] = {  # a usual mix for every kind of task
     "classify": {"format": 0.5, "accuracy": 1.0, "recitation": 0.5},
     "grade": {"format": 0.5, "accuracy": 0.5, "fuzzy_grade": 1.0, "recitation": 0.5},
     "localise": {"format": 0.5, "iou": 1.0},
+    "multilabel": {"format": 0.5, "accuracy": 0.5, "label_set": 1.0, "recitation": 0.5},
+    "answer": {"format": 0.5, "accuracy": 1.0, "token_f1": 1.0},
 }
 OWN_WORDS = "I find something near the centre, and it looks darker than what lies around it."
 
 
 def knowledge_prompt(kind: str) -> Prompt:
     task, case = CASES[kind]
-    if kind == "localise":
+    if kind in ("localise", "answer"):
         return build_prompt(task, case, SPACE)
     return build_prompt(task, case, SPACE, Injection(style="definitions"), load_bank(task.name))
 
@@ -61,14 +68,19 @@ HONEST_WRONG = {
     "classify": say("benign"),
     "grade": say("none"),
     "localise": say_boxes(box(60, 55, 80, 75), box(140, 90, 155, 110, "haemorrhage")),
+    "multilabel": say("effusion, hernia"),
+    "answer": say("right lower lobe"),
 }
-COPIED = {kind: knowledge_prompt(kind).knowledge for kind in ("classify", "grade")}
+RIGHT = {
+    "classify": "malignant", "grade": "severe", "multilabel": "nodule, effusion", "answer": "Left lower lobe.",
+}  # fmt: skip
+COPIED = {kind: knowledge_prompt(kind).knowledge for kind in ("classify", "grade", "multilabel")}
 INSTRUCTION = "Answer with one of, from least to most severe: none, mild, moderate, severe, proliferative."
 
 
 @dataclass(frozen=True)
 class Row:
-    """An abuse; `terms` leaves out accuracy and fuzzy grade where they are 0 and recitation where -1."""
+    """An abuse; `terms` leaves out what is 0, and recitation where it is -1."""
 
     kind: str
     name: str
@@ -192,13 +204,64 @@ ROWS = [
     ),
     Row("localise", "right place, wrong label", say_boxes(box(50, 50, 70, 70, "haemorrhage")), None,
         {"format": 1, "iou": 0}),
+    # multilabel: the truth is effusion and nodule, of fourteen
+    unread("multilabel", "empty answer", say(""), "missing", 0),
+    unread("multilabel", "comma alone", say(","), "malformed"),
+    unread("multilabel", "label twice", say("effusion, effusion"), "malformed"),
+    unread("multilabel", "labels without end", say("effusion, nodule, " * 3000), "malformed"),
+    unread("multilabel", "more labels than there are", say(", ".join(["effusion"] * 15)), "malformed"),
+    unread("multilabel", "none beside a label", say("none, effusion"), "malformed"),
+    unread("multilabel", "none twice", say("none, none"), "malformed"),
+    unread("multilabel", "hole in the list", say("effusion,, nodule"), "malformed"),
+    unread("multilabel", "and", say("effusion and nodule"), "ambiguous"),
+    unread("multilabel", "maybe", say("maybe effusion"), "unknown label"),
+    unread("multilabel", "negation in the list", say("effusion, no nodule"), "unknown label"),
+    unread("multilabel", "all of the above", say("all"), "unknown label"),
+    unread("multilabel", "joker", say("*"), "unknown label"),
+    unread("multilabel", "Cyrillic o", say("effusiоn"), "unknown label"),
+    unread("multilabel", "zero-width space", say("effu\u200bsion"), "unknown label"),
+    unread("multilabel", "Arabic comma", say("effusion، nodule"), "ambiguous"),
+    unread("multilabel", "JSON bomb", say("[" * 4_000), "malformed"),
+    unread("multilabel", "nested JSON", say('[["effusion"], ["nodule"]]'), "malformed"),
+    unread("multilabel", "JSON of numbers", say("[1, 2]"), "malformed"),
+    unread("multilabel", "JSON mapping", say('{"effusion": true}'), "unknown label"),
+    unread("multilabel", "JSON and more", say('["effusion"] ["nodule"]'), "malformed"),
+    unread("multilabel", "answers twice", say("effusion") + say("nodule"), "malformed", 0),
+    unread("multilabel", "cut", "<think>x</think><answer>effusion, nod", "truncated", 0),
+    unread("multilabel", "knowledge as the answer", say(COPIED["multilabel"]), "malformed"),
+    Row("multilabel", "all labels", say(", ".join(FINDINGS.labels)), None,
+        {"format": 1, "label_set": 2 / 14, "recitation": 0}),
+    Row("multilabel", "nothing found", say("none"), None, {"format": 1, "recitation": 0}),
+    Row("multilabel", "empty list", say("[]"), None, {"format": 1, "recitation": 0}),
+    Row("multilabel", "nothing found, no reasoning", say("none", ""), None, {"format": 1}),
+    Row("multilabel", "knowledge as the reasoning", say("hernia, effusion", COPIED["multilabel"]), None,
+        {"format": 1, "label_set": 1 / 3}),
+    # answer: the truth is "left lower lobe"
+    unread("answer", "empty answer", say(""), "missing", 0),
+    unread("answer", "blank", say(" \n "), "missing", 0),
+    unread("answer", "answers twice", say("left") + say("lower lobe"), "malformed", 0),
+    unread("answer", "answer in the answer", say(say("left lower lobe")), "malformed", 0),
+    unread("answer", "no tags", "left lower lobe", "missing", 0),
+    unread("answer", "cut", "<think>x</think><answer>left lower lobe", "truncated", 0),
+    Row("answer", "one letter", say("l"), None, {"format": 1}),
+    Row("answer", "punctuation", say("..."), None, {"format": 1}),
+    Row("answer", "a common word", say("the"), None, {"format": 1}),
+    Row("answer", "one word of it", say("lobe"), None, {"format": 1, "token_f1": 0.5}),
+    Row("answer", "part of a word", say("le lo lo"), None, {"format": 1}),
+    Row("answer", "a word repeated", say("lobe " * 500), None, {"format": 1, "token_f1": 2 / 503}),
+    Row("answer", "everything listed", say("left right upper middle lower lobe lung apex base"), None,
+        {"format": 1, "token_f1": 0.5}),
+    Row("answer", "question copied", say("Where is it?"), None, {"format": 1}),
+    Row("answer", "system prompt copied", say(SYSTEM.replace("<", "(").replace(">", ")")), None, {"format": 1}),
+    Row("answer", "Cyrillic e and o", say("lеft lоwеr lоbе"), None, {"format": 1}),
+    Row("answer", "long text", say("x " * 100_000), None, {"format": 1}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row.kind}: {row.name}" for row in ROWS])
 def test_an_abuse_has_its_reason_and_its_terms(row: Row) -> None:
     score = judge(row.kind, row.completion, row.finished)
-    worst = {"format": 0.0, "accuracy": 0.0, "fuzzy_grade": 0.0, "iou": 0.0, "recitation": -1.0}
+    worst = dict.fromkeys(REWARDS[row.kind], 0.0) | {"recitation": -1.0}
     expected = {term: row.terms.get(term, worst[term]) for term in REWARDS[row.kind]}
     assert score.answer.reason == row.reason
     assert score.terms == pytest.approx(expected, abs=5e-3 if "knowledge" in row.name else 1e-3)
@@ -214,9 +277,8 @@ def test_no_abuse_earns_more_than_the_honest_wrong_answer(row: Row) -> None:
 
 @pytest.mark.parametrize("kind", CASES)
 def test_the_right_answer_earns_more_than_the_honest_wrong_one(kind: str) -> None:
-    _, case = CASES[kind]
     boxes = [FRAME.to_model(true) for true in TRUE_BOXES]
     listed = say_boxes(*(box(b.x1, b.y1, b.x2, b.y2, str(b.label)) for b in boxes))
-    right = judge(kind, say(case.target.label) if case.target.label else listed)
+    right = judge(kind, say(RIGHT[kind]) if kind in RIGHT else listed)
     assert right.total == pytest.approx(sum(REWARDS[kind].values()) - REWARDS[kind].get("recitation", 0))
     assert right.total > judge(kind, HONEST_WRONG[kind]).total

@@ -8,6 +8,7 @@ from sklearn import metrics as sk
 
 from vrft_aug.evaluation import metrics
 from vrft_aug.evaluation.bootstrap import Statistic
+from vrft_aug.shaping.text import token_f1
 
 SHAPES = [(200, 5, 1.0), (37, 3, 1.0), (12, 7, 1.0), (50, 2, 1.0), (80, 5, 0.4)]  # cases, classes, share used
 
@@ -145,7 +146,7 @@ def test_majority() -> None:
 
 
 def test_token_f1() -> None:
-    assert metrics.token_f1("The left lung.", "left lung") == pytest.approx(2 * 2 / 5)
-    assert metrics.token_f1("", "left lung") == 0
-    assert metrics.token_f1("a a", "a") == pytest.approx(2 / 3)
-    assert metrics.token_f1("...", "") == metrics.token_f1("", "") == 1  # no words on either side
+    assert token_f1("The left lung.", "left lung") == pytest.approx(2 * 2 / 5)
+    assert token_f1("", "left lung") == 0
+    assert token_f1("a a", "a") == pytest.approx(2 / 3)
+    assert token_f1("...", "") == token_f1("", "") == 1  # no words on either side

@@ -17,15 +17,12 @@ that a thousand bootstrap replicates take one matrix product (see `bootstrap`).
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrft_aug.evaluation.bootstrap import Floats, Statistic, divide, mean_of_defined, ratio
-from vrft_aug.labels import normalise
 
 Classes = NDArray[np.intp]
 
@@ -126,20 +123,6 @@ def majority(votes: Mapping[str, int], order: Sequence[str]) -> str | None:
     most = max(votes.values())
     tied = [answer for answer, count in votes.items() if count == most]
     return next((label for label in order if label in tied), tied[0])
-
-
-def words(text: str) -> list[str]:
-    """The words of a free text, normalised as for an exact match and without punctuation between them."""
-    return re.findall(r"\w+", normalise(text))
-
-
-def token_f1(predicted: str, truth: str) -> float:
-    """Harmonic mean of precision and recall of words, each word as often as it occurs; both empty is 1."""
-    named, wanted = words(predicted), words(truth)
-    if not named or not wanted:
-        return float(named == wanted)
-    shared = sum((Counter(named) & Counter(wanted)).values())
-    return 2 * shared / (len(named) + len(wanted))
 
 
 def _one_hot(classes_of_cases: Classes, classes: int) -> Floats:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from vrft_aug.evaluation.bootstrap import Floats, Statistic
-from vrft_aug.evaluation.metrics import words
 from vrft_aug.evaluation.rows import Row
+from vrft_aug.shaping.text import words
 
 
 def distinct(rows: Sequence[Row], n: int) -> Statistic:

@@ -17,6 +17,7 @@ from vrft_aug.evaluation.meanings import REASONS as REASONS
 from vrft_aug.evaluation.metrics import Classes
 from vrft_aug.evaluation.rows import Row, vote_key
 from vrft_aug.nouns import TaskKind
+from vrft_aug.shaping.text import token_f1, words
 
 Key = tuple[str, str]  # the metric's name; the label, failure reason, or k that it is about, "" for all
 Statistics = dict[Key, Statistic]
@@ -124,7 +125,7 @@ def _of_label_sets(labels: Sequence[str], rows: Sequence[Row]) -> Statistics:
 def _of_text(rows: Sequence[Row]) -> Statistics:
     pairs = [(vote_key("answer", row.truth or ""), row) for row in rows]
     exact = [row.answer is not None and vote_key("answer", row.answer) == truth for truth, row in pairs]
-    shared = [0.0 if row.answer is None else metrics.token_f1(row.answer, row.truth or "") for row in rows]
+    shared = [0.0 if row.answer is None else token_f1(row.answer, row.truth or "") for row in rows]
     found = {("accuracy", ""): ratio(exact), ("token_f1", ""): ratio(shared)}
     if were_sampled(rows):
         found["vote_accuracy", ""] = ratio(votes.majorities("answer", (), rows).right)
@@ -190,7 +191,7 @@ def _of_completions(rows: Sequence[Row]) -> Statistics:
         ("answered", ""): ratio([row.reason is None for row in rows]),
         ("format", ""): ratio([row.formatted for row in rows]),
         ("tokens", ""): ratio([row.tokens or 0 for row in rows], [row.tokens is not None for row in rows]),
-        ("reasoning_words", ""): ratio([len(metrics.words(row.reasoning)) for row in rows]),
+        ("reasoning_words", ""): ratio([len(words(row.reasoning)) for row in rows]),
         ("distinct_1", ""): reasoning.distinct(rows, 1),
         ("distinct_2", ""): reasoning.distinct(rows, 2),
     }

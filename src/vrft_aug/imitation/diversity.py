@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
 from sacrebleu.metrics import BLEU
+
+from vrft_aug.shaping.text import words
 
 Gram = tuple[str, ...]
 
@@ -48,11 +49,6 @@ def self_bleu(texts: Sequence[str]) -> float | None:
         repeated = count > 1  # another one like it is among the references
         total += count * (1.0 if repeated else _bleu().corpus_score([text], others).score / 100)
     return min(1.0, total / sum(said.values()))
-
-
-def words(text: str) -> list[str]:
-    """The words of a text in lower case, without punctuation."""
-    return re.findall(r"\w+", text.casefold())
 
 
 def _grams(text: str, n: int) -> list[Gram]:

@@ -5,21 +5,28 @@ from __future__ import annotations
 import re
 from collections import Counter
 from functools import lru_cache
+from typing import Annotated
+
+from pydantic import Field
 
 from vrft_aug.labels import Synonyms, normalise
 from vrft_aug.nouns import Answer, Case, Task
 
 
-def token_f1_reward(answer: Answer, case: Case, task: Task) -> float | None:
-    """F1 of the words of the answer and of the true text, 0..1, synonyms put in their canonical form first.
+def token_f1_reward(
+    answer: Answer, case: Case, task: Task, beta: Annotated[float, Field(gt=0, le=10)] = 1.0
+) -> float | None:
+    """F-beta of the words of the answer and of the true text, 0..1, synonyms in their canonical form first.
 
+    With F1, the default, saying both of two likely words ("left right lower lobe") earns as much as guessing
+    one of them; `beta` of 0.5 lets extra words cost more, so that hedging no longer pays.
     0 for an unparseable answer; None where the case's text is unknown or the task is of another kind.
     """
     if task.kind != "answer" or case.target.text is None:
         return None
     if not isinstance(answer.value, str):
         return 0.0
-    return token_f1(canonical(answer.value, task.synonyms), canonical(case.target.text, task.synonyms))
+    return token_f1(canonical(answer.value, task.synonyms), canonical(case.target.text, task.synonyms), beta)
 
 
 def canonical(text: str, synonyms: Synonyms) -> str:
@@ -36,13 +43,16 @@ def words(text: str) -> list[str]:
     return re.findall(r"\w+", normalise(text))
 
 
-def token_f1(predicted: str, truth: str) -> float:
-    """Harmonic mean of precision and recall of words, each word as often as it occurs; both empty is 1."""
+def token_f1(predicted: str, truth: str, beta: float = 1.0) -> float:
+    """F-beta of words, each as often as it occurs: with beta 1 the harmonic mean of precision and recall.
+
+    Both empty is 1.
+    """
     named, wanted = words(predicted), words(truth)
     if not named or not wanted:
         return float(named == wanted)
     shared = sum((Counter(named) & Counter(wanted)).values())
-    return 2 * shared / (len(named) + len(wanted))
+    return (1 + beta**2) * shared / (len(named) + beta**2 * len(wanted))
 
 
 @lru_cache(maxsize=64)

@@ -7,13 +7,14 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pvariance
 
-from vrft_aug.imitation.diversity import copied_share, distinct_share, self_bleu, words
+from vrft_aug.imitation.diversity import copied_share, distinct_share, self_bleu
 from vrft_aug.imitation.recitation import recited_share
 from vrft_aug.labels import normalise
 from vrft_aug.nouns import Case, Prompt, Rollout, Score, Task
 from vrft_aug.perception.reward import iou
 from vrft_aug.shaping.format import strict_format
 from vrft_aug.shaping.label import accuracy
+from vrft_aug.shaping.text import words
 
 FLAT = 1e-12  # variance of the totals of a group that teaches nothing
 
