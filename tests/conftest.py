@@ -1,11 +1,19 @@
-"""Property tests draw the same examples each time and never fail for being slow. A policy to train."""
+"""Property tests draw the same examples each time and never fail for being slow; a policy, and one served."""
 
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from random_policy import save_random_policy
+from vrft_aug.perception.view import TINY_FOLDER
 
 settings.register_profile("vrft", derandomize=True, deadline=None, database=None)
 settings.load_profile("vrft")
@@ -15,3 +23,32 @@ settings.load_profile("vrft")
 def random_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A transformers folder with a very small random Qwen2.5-VL."""
     return save_random_policy(tmp_path_factory.mktemp("policy"))
+
+
+@pytest.fixture(scope="session")
+def transformers_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`transformers serve` with the embedded tiny model; its URL."""
+    pytest.importorskip("fastapi", reason="`transformers serve` needs the extra `dev`")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [Path(sys.executable).with_name("transformers"), "serve", TINY_FOLDER, "--host", "127.0.0.1"]
+    log = tmp_path_factory.mktemp("serve") / "log"
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            [*map(str, command), "--port", str(port), "--device", "cpu"],
+            stdout=out, stderr=out, start_new_session=True, env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        )  # fmt: skip
+    try:
+        until = time.monotonic() + 240
+        while time.monotonic() < until and server.poll() is None:
+            with socket.socket() as attempt:
+                if attempt.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.5)
+        else:
+            pytest.fail(f"transformers serve did not start: {log.read_text()[-500:]}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -93,37 +86,8 @@ def test_what_the_command_misses(given: list[str], says: str) -> None:
     assert result.exit_code == 2 and says in result.output
 
 
-@pytest.fixture(scope="module")
-def transformers_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`transformers serve` with the embedded tiny model; its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [Path(sys.executable).with_name("transformers"), "serve", TINY_FOLDER, "--host", "127.0.0.1"]
-    log = tmp_path_factory.mktemp("serve") / "log"
-    with log.open("wb") as out:
-        server = subprocess.Popen(
-            [*map(str, command), "--port", str(port), "--device", "cpu"],
-            stdout=out, stderr=out, start_new_session=True, env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        )  # fmt: skip
-    try:
-        until = time.monotonic() + 240
-        while time.monotonic() < until and server.poll() is None:
-            with socket.socket() as attempt:
-                if attempt.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.5)
-        else:
-            pytest.fail(f"transformers serve did not start: {log.read_text()[-500:]}")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
-
-
 @pytest.mark.slow
 def test_a_served_model_writes_what_it_writes_here(transformers_server: str, tmp_path: Path) -> None:
-    pytest.importorskip("fastapi")
     from vrft_aug.evaluation.evaluate import evaluate
     from vrft_aug.training.policy import load_policy
 

@@ -13,7 +13,12 @@ from vrft_aug.errors import UserError
 from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.knowledge.check import check_bank, count_facts
 from vrft_aug.knowledge.draft import TRIES, Draft, draft_bank
+from vrft_aug.knowledge.examples import class_examples, recipe_task
 from vrft_aug.nouns import Task
+from vrft_aug.perception.view import TINY_FOLDER
+from vrft_aug.recipe_file import load_recipe
+
+pytest.importorskip("openai", reason="the extra `endpoint` is not installed")
 
 LABELS = ("mild", "severe")
 TASK = Task("grade", "grade", "How bad is it?", LABELS, "fundus photograph")
@@ -174,3 +179,21 @@ def test_what_the_command_cannot_do_is_one_line(
     result = vrft("knowledge", "draft", *given, "--model", "m")
     assert result.exit_code == 2 and says in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_served_model_is_asked_with_pictures(transformers_server: str) -> None:
+    """The embedded model cannot draft; that its words come back, counted and judged, shows the rest."""
+    recipe = load_recipe("fundus-demo")
+    task = recipe_task(recipe, "grade")
+    examples = class_examples(recipe, task, 1)
+    assert [example.label for example in examples] == list(task.labels)
+    endpoint = Endpoint(transformers_server, str(TINY_FOLDER))
+    reply = endpoint.chat(
+        [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Grade this."}]}],
+        [examples[0].image],
+        max_tokens=8,
+    )
+    assert reply.prompt_tokens is not None and reply.prompt_tokens > 49  # the picture's tokens alone
+    with pytest.raises(UserError, match=f"wrote no knowledge bank in {TRIES} replies"):
+        draft_bank(endpoint, "mine", task, examples, max_tokens=8)
