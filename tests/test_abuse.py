@@ -72,7 +72,10 @@ HONEST_WRONG = {
     "answer": say("right lower lobe"),
 }
 RIGHT = {
-    "classify": "malignant", "grade": "severe", "multilabel": "nodule, effusion", "answer": "Left lower lobe.",
+    "classify": "malignant",
+    "grade": "severe",
+    "multilabel": "nodule, effusion",
+    "answer": "Left lower lobe.",
 }  # fmt: skip
 COPIED = {kind: knowledge_prompt(kind).knowledge for kind in ("classify", "grade", "multilabel")}
 INSTRUCTION = "Answer with one of, from least to most severe: none, mild, moderate, severe, proliferative."
@@ -252,7 +255,7 @@ ROWS = [
     Row("answer", "everything listed", say("left right upper middle lower lobe lung apex base"), None,
         {"format": 1, "token_f1": 0.5}),
     Row("answer", "question copied", say("Where is it?"), None, {"format": 1}),
-    Row("answer", "system prompt copied", say(SYSTEM.replace("<", "(").replace(">", ")")), None, {"format": 1}),
+    Row("answer", "prompt copied", say(SYSTEM.replace("<", "(").replace(">", ")")), None, {"format": 1}),
     Row("answer", "Cyrillic e and o", say("lеft lоwеr lоbе"), None, {"format": 1}),
     Row("answer", "long text", say("x " * 100_000), None, {"format": 1}),
 ]  # fmt: skip

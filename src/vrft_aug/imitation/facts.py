@@ -25,8 +25,8 @@ def consistency(answer: Answer, case: Case, task: Task, bank: KnowledgeBank) -> 
     words = vocabulary(bank)
     said = mentions(answer.reasoning, words)
     present, absent = class_findings(bank, task, answer.value)
-    others = frozenset(words) - present
-    listed = len(said.present & others) / len(others) if others else 0.0
+    left_open = frozenset(words) - present - absent
+    listed = len(said.present & left_open) / len(left_open) if left_open else 0.0
     return agreement(said, present, absent) * (1 - listed**2)
 
 
