@@ -112,6 +112,8 @@ class Scorer:
     def _check(self, term: _Term) -> None:
         if "balance" in term.settings:
             check_balance(self.task, term.settings["balance"])
+            if term.name == "accuracy" and self.task.kind == "multilabel":
+                raise UserError("accuracy of whole sets of labels has no balance; give it to label_set")
         if term.name in CHECKS:
             check = CHECKS[term.name]
             known = {**self._given, **term.settings}
