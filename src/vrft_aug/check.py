@@ -41,7 +41,7 @@ def check_recipe(recipe: Recipe) -> list[CheckedPart]:
     space = BoxSpace("processed")  # no prompt is shown, so how it words coordinates does not matter
     for name, config in recipe.tasks.items():
         if config.knowledge is not None:
-            problems = check_bank(load_bank(config.knowledge), config.labels)
+            problems = check_bank(load_bank(config.knowledge), config.labels, words_per_class=None)
             if problems:
                 raise UserError(f"task {name!r}: {problems[0]}")
     parts = []

@@ -24,18 +24,22 @@ def init(
 def check(recipe: RecipeArgument, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Check recipe, data, knowledge and rewards."""
     from vrft_aug.check import check_recipe, part_lines
+    from vrft_aug.evaluation.provenance import knowledge_uses, use_line
     from vrft_aug.recipe_file import load_recipe
 
     loaded = load_recipe(recipe, overrides or ())
-    parts = check_recipe(loaded)
+    parts, uses = check_recipe(loaded), knowledge_uses(loaded)
     if as_json:
         from dataclasses import asdict
 
-        print_json({"recipe": loaded.name, "parts": [asdict(part) for part in parts]})
+        knowledge = [asdict(use) for use in uses]
+        print_json({"recipe": loaded.name, "parts": [asdict(part) for part in parts], "knowledge": knowledge})
         return
     for part in parts:
         for line in part_lines(part):
             typer.echo(line)
+    for use in uses:
+        typer.echo(use_line(use))
     typer.echo(f"recipe {loaded.name}: ok")
 
 

@@ -99,6 +99,13 @@ def knowledge_uses(recipe: Recipe) -> tuple[KnowledgeUse, ...]:
     return tuple(uses)
 
 
+def use_line(use: KnowledgeUse) -> str:
+    """One line of plain text."""
+    facts = f", {use.sourced} facts with a source, {use.review} marked for review" if use.sourced else ""
+    seen = "reviewed" if use.reviewed else "not reviewed"
+    return f"knowledge in {use.user}: {use.bank} ({use.style}), {seen}{facts}"
+
+
 def package_versions() -> dict[str, str]:
     """Python's version and those of the packages that results depend on, where installed."""
     versions = {"python": platform.python_version()}
