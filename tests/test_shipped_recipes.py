@@ -19,12 +19,12 @@ ROOT = Path(os.environ.get(DATA_ROOT_VARIABLE) or "data")
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_rewards_and_knowledge_fit_the_tasks(name: str) -> None:
     recipe = load_recipe(name)
-    for stage in recipe.stages:
-        task = make_task(stage.task, recipe.tasks[stage.task])
-        Scorer(task, stage.rewards)
-        bank = recipe.tasks[stage.task].knowledge
-        if bank is not None:
-            assert injected_text(load_bank(bank), task.labels, "attributes")
+    for part in (part for stage in recipe.stages for part in stage.parts()):
+        task = make_task(part.task, recipe.tasks[part.task])
+        name = recipe.tasks[part.task].knowledge
+        bank = load_bank(name) if name is not None else None
+        Scorer(task, part.rewards, bank, dict.fromkeys(task.labels, 1))
+        assert bank is None or injected_text(bank, task.labels, "attributes")
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -51,6 +51,8 @@ def test_demo_recipes_check_out_without_any_data(name: str, monkeypatch: pytest.
         ("retinamnist", "retinamnist.npz", {"grade": [1080, 120, 400]}),
         ("idrid-grade", "idrid", {"grade": [313, 58, 79], "lesions": [313, 58, 79]}),
         ("idrid-localise", "idrid", {"lesions": [313, 58, 79]}),
+        ("idrid-full", "idrid", {"grade": [313, 58, 79], "lesions": [313, 58, 79]}),
+        ("qwen2.5-vl-3b-idrid-full", "idrid", {"grade": [313, 58, 79], "lesions": [313, 58, 79]}),
         ("busi", "busi", {"tumour": [540, 81, 159]}),
     ],
 )
@@ -67,6 +69,17 @@ def test_real_data_loads_and_decodes(name: str, needs: str, counts: dict[str, li
         owners = [{case.id.rpartition("/")[2] for case in cases} for cases in found]
         assert name == "retinamnist" or not owners[0] & owners[1]
         assert found[2][-1].images[0].open().mode == "RGB"
+
+
+def test_the_full_recipe_knows_what_is_in_the_picture() -> None:
+    if not (ROOT / "idrid").exists():
+        pytest.skip(f"no idrid under {ROOT} ({DATA_ROOT_VARIABLE})")
+    recipe = load_recipe("idrid-full", [f"data_root={ROOT}"])
+    grade = recipe.tasks["grade"]
+    cases = load_cases(grade, make_task("grade", grade), recipe.root(), "train")
+    assert all(case.target.boxes is not None for case in cases)
+    found = {box.label for case in cases for box in case.target.boxes or ()}
+    assert found == {"hard exudates"} <= load_bank("idrid").findings.keys()
 
 
 def test_grading_and_localising_share_their_splits() -> None:

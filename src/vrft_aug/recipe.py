@@ -64,8 +64,10 @@ class CsvData(Strict):
     text_column: str | None = None
     label_names: dict[str, str] = {}  # value in the table -> label of the task
     label_separator: str = "|"  # for multilabel: between the values of a cell; an empty cell has none
-    boxes: str | None = None  # for localise: a COCO file whose boxes join the rows by image file name
-    box_names: dict[str, str] = {}  # COCO category -> label of the task; categories left out are dropped
+    # A COCO file whose boxes join the rows by image name: what localise asks for; for other tasks findings
+    # that are known to be in the picture, which the reasoning can be held against.
+    boxes: str | None = None
+    box_names: dict[str, str] = {}  # COCO category -> label (or finding); categories left out are dropped
     masks: dict[str, str] = {}  # for localise, in place of boxes: label -> mask files, {stem} is the image's
     min_area: int = Field(default=1, ge=1)  # pixels of a connected part of a mask; smaller ones are dropped
 

@@ -54,7 +54,8 @@ def read_boxes(path: Path, root: Path, task: Task, box_names: Mapping[str, str])
     """Every image of a COCO file in its order, its boxes named by the task's labels.
 
     `box_names` maps categories to labels; without it categories are labels of the same name. Categories
-    left out and crowd regions are dropped. Raises UserError where the file is absent or no COCO file, where
+    left out and crowd regions are dropped. Where the task is not to localise, boxes are findings that may be
+    called anything. Raises UserError where the file is absent or no COCO file, where
     names do not fit, or where a box is empty or reaches over its image by more than OVERSHOOT.
     """
     coco = _parse(path, root)
@@ -105,12 +106,13 @@ def _labels(coco: _Coco, path: Path, task: Task, box_names: Mapping[str, str]) -
                 f"{path} has no category {category!r} (box_names){nearest(category, categories)}; "
                 f"it has {', '.join(categories)}"
             )
-        if label not in task.labels:
+        if task.kind == "localise" and label not in task.labels:
             raise UserError(
                 f"box_names: {label!r} is not a label of task {task.name!r}{nearest(label, task.labels)}; "
                 f"it has {', '.join(task.labels)}"
             )
-    chosen = box_names or {name: name for name in categories if name in task.labels}
+    free = task.kind != "localise"
+    chosen = box_names or {name: name for name in categories if free or name in task.labels}
     if not chosen:
         raise UserError(
             f"{path} has no category of task {task.name!r}; the file has {', '.join(categories)}, the task "

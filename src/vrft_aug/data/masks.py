@@ -35,12 +35,12 @@ def mask_boxes(
 ) -> tuple[Box, ...] | None:
     """The boxes of an image of `size` (width, height) from its masks, in its own pixels, by label.
 
-    `masks` maps labels to files below `root`, in which {stem} stands for the name of the image without folder
-    and suffix, and * for anything. All pixels of a mask brighter than half its brightest are inside, of a lossy
-    JPEG those brighter than half of white, so that masks of 0/1, 0/76 and 0/255 read alike. Connected parts of
-    fewer than `min_area` pixels are dropped. A label without a mask has no boxes; where no label has a mask the
-    image is not annotated, which gives None. Raises UserError for a mask that is no picture or of another size
-    than the image.
+    `masks` maps labels to files below `root`, in which {stem} stands for the name of the image without
+    folder and suffix, and * for anything. All pixels of a mask brighter than half its brightest are inside,
+    of a lossy JPEG those brighter than half of white, so that masks of 0/1, 0/76 and 0/255 read alike.
+    Connected parts of fewer than `min_area` pixels are dropped. A label without a mask has no boxes; where no
+    label has a mask the image is not annotated, which gives None. Raises UserError for a mask that is no
+    picture or of another size than the image.
     """
     boxes: list[Box] = []
     annotated = False

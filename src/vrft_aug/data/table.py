@@ -106,7 +106,7 @@ def _refuse_twice(rows: list[Row], names: list[str]) -> None:
 
 def _boxes(config: CsvData, task: Task, root: Path) -> dict[str, BoxedImage]:
     """By file name as the COCO file has it, and by the bare name where only one image has that."""
-    if task.kind != "localise" or config.boxes is None:
+    if config.boxes is None:
         return {}
     images = read_boxes(root / config.boxes, root, task, config.box_names)
     bare = Counter(PurePosixPath(image.file_name).name for image in images)
