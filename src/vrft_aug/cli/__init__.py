@@ -11,8 +11,9 @@ from typing import Annotated
 
 import typer
 
-from vrft_aug.cli import recipes, runs
+from vrft_aug.cli import recipes, runs, view
 from vrft_aug.cli.common import SETTINGS, OneLineErrors
+from vrft_aug.cli.compare import compare
 from vrft_aug.cli.knowledge import knowledge_app
 from vrft_aug.cli.tiny import tiny_app
 
@@ -26,7 +27,9 @@ for command in (
     runs.train,
     runs.evaluate,
     runs.predict,
+    compare,
     runs.report,
+    view.view,
 ):
     app.command()(command)
 app.add_typer(tiny_app, name="tiny")

@@ -1,0 +1,1 @@
+"""The rollout browser: `vrft view`, and the page that answers about a picture: `vrft ui`."""

@@ -1,0 +1,178 @@
+"""What the viewer knows of a case beyond its rollouts: truth, pictures, knowledge in the prompt."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from vrft_aug.data.load import EmptySplit, load_cases, make_task
+from vrft_aug.errors import UserError
+from vrft_aug.knowledge.bank import load_bank
+from vrft_aug.knowledge.count import injection_count
+from vrft_aug.nouns import Answer, Box, Case, Task
+from vrft_aug.perception.matching import matched_iou
+from vrft_aug.prompt import injected_knowledge
+from vrft_aug.recipe import Injection, Recipe
+from vrft_aug.shaping.label import accuracy
+from vrft_aug.view.rollouts import STEPLESS, Entry
+
+HIT = 0.5  # mean IoU from which boxes count as right
+LARGEST = 1280  # pixels of the longer side of a served picture
+SMALL = 256  # up to here pictures are served without loss
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as the browser gets it; boxes are drawn over it in pixels of the original."""
+
+    data: bytes
+    media_type: str
+    original: tuple[int, int]  # (width, height)
+
+
+class CaseBook:
+    """Cases of a recipe by task and id, read when they are first asked for."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.tasks = {name: make_task(name, config) for name, config in recipe.tasks.items()}
+        self.missing: dict[str, str] = {}  # task -> why its cases could not be read
+        self._cases: dict[str, dict[str, Case]] = {}
+        self._outcomes: dict[int, tuple[Entry, str]] = {}
+        self.picture = lru_cache(maxsize=64)(self._picture)
+        self.knowledge = lru_cache(maxsize=4096)(self._knowledge)
+
+    def cases(self, task: str) -> Mapping[str, Case]:
+        """The cases that the run trained on or was evaluated on; empty where the data is not at hand."""
+        if task not in self._cases:
+            found: dict[str, Case] = {}
+            if task in self.tasks:
+                for split in dict.fromkeys(("train", self.recipe.evaluation.split)):
+                    try:
+                        config = self.recipe.tasks[task]
+                        cases = load_cases(config, self.tasks[task], self.recipe.root(), split)
+                    except EmptySplit:
+                        continue
+                    except UserError as error:
+                        self.missing[task] = str(error)
+                        break
+                    found |= {case.id: case for case in cases}
+            else:
+                self.missing[task] = f"the recipe has no task {task!r}"
+            self._cases[task] = found
+        return self._cases[task]
+
+    def case(self, task: str, case: str) -> Case | None:
+        """One of them."""
+        return self.cases(task).get(case)
+
+    def truth(self, task: str, case: str) -> str | None:
+        """What is true of the case, in words; None where it is not known."""
+        found = self.case(task, case)
+        if found is None:
+            return None
+        target, kind = found.target, self.tasks[task].kind
+        if kind == "localise":
+            return None if target.boxes is None else counted(len(target.boxes))
+        if kind == "multilabel":
+            return None if target.labels is None else ", ".join(sorted(target.labels)) or "none of them"
+        return target.text if kind == "answer" else target.label
+
+    def true_boxes(self, task: str, case: str) -> tuple[Box, ...]:
+        """In pixels of the original picture; () also where they are not known."""
+        found = self.case(task, case)
+        return (found.target.boxes or ()) if found is not None else ()
+
+    def outcome(self, entry: Entry) -> str:
+        """`right`, `wrong`, `no answer`, or `unknown` where the truth is not at hand."""
+        if entry.reason is not None or entry.answer is None:
+            return "no answer"
+        kept = self._outcomes.get(id(entry))
+        if kept is None or kept[0] is not entry:
+            kept = self._outcomes[id(entry)] = (entry, self._judged(entry))
+        return kept[1]
+
+    def _judged(self, entry: Entry) -> str:
+        case, task = self.case(entry.task, entry.case), self.tasks.get(entry.task)
+        if case is None or task is None:
+            return "unknown"
+        right = _is_right(task, case, entry.answer)
+        return "unknown" if right is None else "right" if right else "wrong"
+
+    def injection(self, stage: str, task: str) -> Injection:
+        """How knowledge entered the prompts of a task in a stage."""
+        if stage == STEPLESS:
+            return self.recipe.evaluation.injection
+        for one in self.recipe.stages:
+            for part in one.parts():
+                if (one.name, part.task) == (stage, task):
+                    return part.injection
+        return Injection()
+
+    def weights(self, stage: str, task: str) -> dict[str, float]:
+        """The weight of every reward term of a task in a stage."""
+        for one in self.recipe.stages:
+            for part in one.parts():
+                if (one.name, part.task) == (stage, task):
+                    return {name: reward.weight for name, reward in part.rewards.items()}
+        return {}
+
+    def _knowledge(self, stage: str, task: str, case_id: str) -> str:
+        """What was injected into the prompt, made again as training made it; "" where that is impossible."""
+        case, injection = self.case(task, case_id), self.injection(stage, task)
+        config = self.recipe.tasks.get(task)
+        if case is None or config is None or config.knowledge is None or injection.style == "none":
+            return ""
+        try:
+            count = injection_count(injection, self.recipe.model)
+            return injected_knowledge(self.tasks[task], case, injection, load_bank(config.knowledge), count)
+        except UserError:
+            return ""
+
+    def _picture(self, task: str, case_id: str, number: int) -> Picture | None:
+        """A picture of a case, small enough to be sent; None where there is none or it cannot be read."""
+        case = self.case(task, case_id)
+        if case is None or not 0 <= number < len(case.images):
+            return None
+        try:
+            image = case.images[number].open()
+        except UserError:
+            return None
+        original = image.size
+        image.thumbnail((LARGEST, LARGEST))
+        image.info.clear()
+        buffer = io.BytesIO()
+        lossless = max(original) <= SMALL
+        image.save(buffer, format="PNG") if lossless else image.save(buffer, format="JPEG", quality=90)
+        return Picture(buffer.getvalue(), "image/png" if lossless else "image/jpeg", original)
+
+
+def answer_boxes(answer: Any) -> tuple[Box, ...]:
+    """The boxes of an answer as rollouts.jsonl has them; () for any other answer."""
+    if not isinstance(answer, list):
+        return ()
+    boxes = []
+    for one in answer:
+        corners = one.get("bbox") if isinstance(one, dict) else None
+        if isinstance(corners, list) and len(corners) == 4:
+            x1, y1, x2, y2 = map(float, corners)
+            boxes.append(Box(x1, y1, x2, y2, one.get("label")))
+    return tuple(boxes)
+
+
+def counted(boxes: int) -> str:
+    """`1 box`, `2 boxes`, `no box`."""
+    return "no box" if boxes == 0 else f"{boxes} box{'' if boxes == 1 else 'es'}"
+
+
+def _is_right(task: Task, case: Case, answer: Any) -> bool | None:
+    """By the rule of the accuracy reward; boxes by their mean IoU. None where the truth is not known."""
+    if task.kind == "localise":
+        true = case.target.boxes
+        return None if true is None else matched_iou(answer_boxes(answer), true) >= HIT
+    value = frozenset(answer) if isinstance(answer, list) else answer
+    found = accuracy(Answer(value=value, reason=None, reasoning=""), case, task)
+    return None if found is None else found > 0
