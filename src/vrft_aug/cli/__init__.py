@@ -14,6 +14,7 @@ import typer
 from vrft_aug.cli import recipes, runs, view
 from vrft_aug.cli.common import SETTINGS, OneLineErrors
 from vrft_aug.cli.compare import compare
+from vrft_aug.cli.compare import compare
 from vrft_aug.cli.knowledge import knowledge_app
 from vrft_aug.cli.tiny import tiny_app
 
@@ -27,6 +28,7 @@ for command in (
     runs.train,
     runs.evaluate,
     runs.predict,
+    compare,
     compare,
     runs.report,
     view.view,

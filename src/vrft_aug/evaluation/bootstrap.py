@@ -91,27 +91,38 @@ def measure(
     statistics: Mapping[Key, Statistic], groups: Sequence[Hashable], *, replicates: int, seed: int
 ) -> dict[Key, Metric]:
     """Every statistic's value and percentile interval, all from the same draws of the groups (n,)."""
-    once = np.ones((1, len(groups)))
+    draws = resample(statistics, groups, replicates=replicates, seed=seed)
+    return {key: summary(statistic, len(groups), draws[key]) for key, statistic in statistics.items()}
+
+
+def resample(
+    statistics: Mapping[Key, Statistic], groups: Sequence[Hashable], *, replicates: int, seed: int
+) -> dict[Key, Floats]:
+    """Every statistic in all replicates (replicates,), nan where undefined; empty without an interval."""
     draws: dict[Key, list[Floats]] = {key: [] for key in statistics}
     for weights in _resampled(groups, replicates, seed):
         for key, statistic in statistics.items():
             if statistic.resampled:
                 draws[key].append(statistic.of(weights))
-    return {
-        key: _summary(float(statistic.of(once)[0]), statistic.n, draws[key])
-        for key, statistic in statistics.items()
-    }
+    return {key: np.concatenate(parts) if parts else np.empty(0) for key, parts in draws.items()}
 
 
-def _summary(value: float, n: int, draws: list[Floats]) -> Metric:
+def summary(statistic: Statistic, cases: int, draws: Floats) -> Metric:
+    """The statistic of all cases once, with the percentile interval of its draws."""
+    value = float(statistic.of(np.ones((1, cases)))[0])
     if np.isnan(value):
-        return Metric(None, n)
-    values = np.concatenate(draws) if draws else np.empty(0)
-    defined = values[~np.isnan(values)]
-    if len(defined) == 0 or 2 * len(defined) < len(values):
-        return Metric(value, n)
+        return Metric(None, statistic.n)
+    defined = defined_draws(draws)
+    if len(defined) == 0:
+        return Metric(value, statistic.n)
     low, high = np.quantile(defined, [0.025, 0.975])
-    return Metric(value, n, float(low), float(high))
+    return Metric(value, statistic.n, float(low), float(high))
+
+
+def defined_draws(draws: Floats) -> Floats:
+    """The draws that are not nan; none where less than half are."""
+    defined = draws[~np.isnan(draws)]
+    return defined if 2 * len(defined) >= len(draws) else defined[:0]
 
 
 def _resampled(groups: Sequence[Hashable], replicates: int, seed: int) -> Iterator[Floats]:

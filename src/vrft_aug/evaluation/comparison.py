@@ -3,20 +3,29 @@
 Two different uncertainties are kept apart. The interval is that of the cases: patients are drawn anew, and in
 every draw the arm's value is the mean over its seeds. The standard deviation is that of training, over seeds.
 All arms see the same draws, so the difference between two arms is paired by patient.
+
+Tests are corrected by Holm: those of the bootstrap over all differences and metrics shown, McNemar's over all
+differences.
 """
 
 from __future__ import annotations
 
 import statistics as stdlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vrft_aug.errors import UserError
-from vrft_aug.evaluation.bootstrap import Floats, Metric, Statistic, measure
+from vrft_aug.errors import UserError, nearest
+from vrft_aug.evaluation.bootstrap import Floats, Metric, Statistic, resample, summary
+from vrft_aug.evaluation.meanings import HEADLINES
 from vrft_aug.evaluation.report_data import Report
-from vrft_aug.evaluation.statistics import HEADLINES, groups, statistics
+from vrft_aug.evaluation.rows import Row
+from vrft_aug.evaluation.significance import McNemar, Significance, bootstrap_p, holm, independent, mcnemar_p
+from vrft_aug.evaluation.statistics import groups, right_cases, statistics
+
+Pair = tuple[str, str]  # a difference: of, minus
+FEW = 3  # cases named in a message
 
 
 @dataclass(frozen=True)
@@ -39,61 +48,156 @@ class ArmMetric:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Arms with their metrics, and the differences between any two, later minus earlier."""
+    """Arms with their metrics, and the differences between two of them, with tests."""
 
     arms: Mapping[str, Mapping[str, ArmMetric]]
-    differences: Mapping[tuple[str, str], Mapping[str, Metric]]  # (of, minus) -> headline metric -> metric
+    differences: Mapping[Pair, Mapping[str, Metric]]  # (of, minus) -> headline metric -> metric
     headline: tuple[str, ...]  # names of the metrics to show first
     seed: int
     bootstrap: int
+    tests: Mapping[Pair, Mapping[str, Significance]]  # as `differences`, without those that have no interval
+    mcnemar: Mapping[Pair, McNemar]  # empty where it does not apply, see `notes`
+    notes: tuple[str, ...]  # what a reader must know
 
 
-def compare(arms: Mapping[str, Sequence[Report]]) -> Comparison:
-    """Measure all arms on the same draws.
+def compare(
+    arms: Mapping[str, Sequence[Report]],
+    *,
+    baseline: str | None = None,
+    metrics: Sequence[str] = (),
+    replicates: int | None = None,
+) -> Comparison:
+    """Measure all arms on the same draws, and test the differences of the headline metrics.
 
-    Raises UserError where the arms were not evaluated on the same cases of the same task.
+    Differences are between any two arms, later minus earlier; with a `baseline` of all others and it. The
+    `metrics` replace the task's headline. Raises UserError where the arms were not evaluated on the same
+    cases of the same task, or have no such baseline or metric.
     """
     first_name, first = next((name, runs[0]) for name, runs in arms.items())
-    for name, runs in arms.items():
-        for report in runs:
-            _require_same_cases(first_name, first, name, report)
-    parts = {name: _means(runs) for name, runs in arms.items()}
-    headline = HEADLINES[first.kind]
+    aligned = {name: [_aligned(first_name, first, name, run) for run in runs] for name, runs in arms.items()}
+    parts = {name: _means(runs) for name, runs in aligned.items()}
+    headline = _headline(metrics or HEADLINES[first.kind], parts)
+    pairs = _pairs(list(arms), baseline)
     wanted: dict[tuple[str, str, str], Statistic] = {
         (name, "", metric): statistic for name, part in parts.items() for metric, statistic in part.items()
     }
-    names = list(arms)
-    pairs = [(later, earlier) for i, later in enumerate(names) for earlier in names[:i]]
-    for later, earlier in pairs:
+    for of, minus in pairs:
         for metric in headline:
-            wanted[later, earlier, metric] = _difference(parts[later][metric], parts[earlier][metric])
-    measured = measure(wanted, groups(first.rows), replicates=first.bootstrap, seed=first.seed)
+            wanted[of, minus, metric] = _difference(parts[of][metric], parts[minus][metric])
+    drawn_as_one, replicates = groups(first.rows), replicates or first.bootstrap
+    draws = resample(wanted, drawn_as_one, replicates=replicates, seed=first.seed)
+    measured = {key: summary(statistic, len(first.rows), draws[key]) for key, statistic in wanted.items()}
+    mcnemar, why_not = _mcnemar(aligned, pairs)
     return Comparison(
         arms={
             name: {metric: _arm_metric(measured[name, "", metric], runs, metric) for metric in parts[name]}
-            for name, runs in arms.items()
+            for name, runs in aligned.items()
         },
-        differences={
-            pair: {metric: measured[(*pair, metric)] for metric in headline} for pair in reversed(pairs)
-        },
+        differences={pair: {metric: measured[(*pair, metric)] for metric in headline} for pair in pairs},
         headline=headline,
         seed=first.seed,
-        bootstrap=first.bootstrap,
+        bootstrap=replicates,
+        tests=_tests(pairs, headline, draws),
+        mcnemar=mcnemar,
+        notes=(*_data_notes(aligned), *why_not),
     )
 
 
-def _require_same_cases(first_name: str, first: Report, name: str, report: Report) -> None:
+def _aligned(first_name: str, first: Report, name: str, report: Report) -> Report:
+    """The report with its rows in the order of the first one's; UserError unless they are the same cases."""
     if (report.task, report.kind, report.labels) != (first.task, first.kind, first.labels):
         raise UserError(
             f"arm {name!r} was evaluated on task {report.task!r} ({report.kind}), arm {first_name!r} on "
             f"{first.task!r} ({first.kind}); arms are compared on one task with the same labels"
         )
-    cases, expected = ([(r.case, r.truth) for r in one.rows] for one in (report, first))
-    if cases != expected:
+    rows, expected = ({row.case: row for row in one.rows} for one in (report, first))
+    if rows.keys() != expected.keys():
+        alone = [
+            f"only in {who!r}: {_few([case for case in mine if case not in theirs])}"
+            for who, mine, theirs in ((first_name, expected, rows), (name, rows, expected))
+            if any(case not in theirs for case in mine)
+        ]
         raise UserError(
             f"arms {first_name!r} and {name!r} were evaluated on different cases: {len(expected)} of split "
-            f"{first.split!r}, {len(cases)} of split {report.split!r}; evaluate both with the same settings"
+            f"{first.split!r}, {len(rows)} of split {report.split!r}; {'; '.join(alone)}; evaluate both with "
+            f"the same data, split and limit"
         )
+    changed = [case for case, row in rows.items() if _asked(row) != _asked(expected[case])]
+    if changed:
+        raise UserError(
+            f"arms {first_name!r} and {name!r} were evaluated on different truths of {_few(changed)}; "
+            f"evaluate both on the same data"
+        )
+    return replace(report, rows=tuple(rows[case] for case in expected))
+
+
+def _asked(row: Row) -> tuple[object, ...]:
+    return (row.truth, row.true_boxes if row.truth is None else None)
+
+
+def _few(cases: Sequence[str]) -> str:
+    more = f" and {len(cases) - FEW} more" if len(cases) > FEW else ""
+    return ", ".join(cases[:FEW]) + more
+
+
+def _headline(wanted: Sequence[str], parts: Mapping[str, Mapping[str, Statistic]]) -> tuple[str, ...]:
+    for metric in wanted:
+        for name, part in parts.items():
+            if metric not in part:
+                hint = nearest(metric, part) or f"; it has {', '.join(part)}"
+                raise UserError(f"arm {name!r} has no metric {metric!r}{hint}")
+    return tuple(wanted)
+
+
+def _pairs(names: Sequence[str], baseline: str | None) -> list[Pair]:
+    """(of, minus): the last two arms first; or all others and the baseline."""
+    if baseline is None:
+        return [(later, earlier) for i, later in enumerate(names) for earlier in names[:i]][::-1]
+    if baseline not in names:
+        raise UserError(
+            f"no arm is called {baseline!r}{nearest(baseline, names)}; expected {', '.join(names)}"
+        )
+    return [(name, baseline) for name in names if name != baseline]
+
+
+def _tests(
+    pairs: Sequence[Pair], headline: Sequence[str], draws: Mapping[tuple[str, str, str], Floats]
+) -> dict[Pair, dict[str, Significance]]:
+    """Bootstrap tests of all differences, corrected together."""
+    found = {(*pair, metric): bootstrap_p(draws[(*pair, metric)]) for pair in pairs for metric in headline}
+    tests = holm({key: p for key, p in found.items() if p is not None})
+    return {
+        pair: {metric: tests[(*pair, metric)] for metric in headline if (*pair, metric) in tests}
+        for pair in pairs
+    }
+
+
+def _mcnemar(
+    arms: Mapping[str, Sequence[Report]], pairs: Sequence[Pair]
+) -> tuple[dict[Pair, McNemar], list[str]]:
+    """The exact test of every pair, or why it does not apply."""
+    first = next(iter(arms.values()))[0]
+    if first.kind == "localise":
+        return {}, []
+    if any(len(runs) > 1 for runs in arms.values()):
+        return {}, ["No McNemar test: an arm has several runs, so a case is not simply right or wrong."]
+    if not independent(groups(first.rows)):
+        return {}, ["No McNemar test: patients have several cases, which it would take for independent."]
+    right = {name: right_cases(runs[0].kind, runs[0].rows) for name, runs in arms.items()}
+    tests = holm({(of, minus): mcnemar_p(right[of], right[minus]) for of, minus in pairs})
+    return {
+        (of, minus): McNemar(
+            int((right[of] & ~right[minus]).sum()), int((right[minus] & ~right[of]).sum()), test
+        )
+        for (of, minus), test in tests.items()
+    }, []
+
+
+def _data_notes(arms: Mapping[str, Sequence[Report]]) -> list[str]:
+    hashes = {run.provenance.data for runs in arms.values() for run in runs}
+    if len(hashes) == 1:
+        return []
+    return ["The cases are the same, but their pictures or further annotations differ (data hashes differ)."]
 
 
 def _means(runs: Sequence[Report]) -> dict[str, Statistic]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vrft_aug.evaluation import boxes_metrics, medmnist_official, metrics, multilabel, reasoning, votes
 from vrft_aug.evaluation.bootstrap import Statistic, ratio
@@ -49,6 +50,12 @@ def statistics(
     if medmnist and kind not in ("localise", "answer"):
         found["medmnist_acc", ""], found["medmnist_auc", ""] = medmnist_official.scores(kind, labels, rows)
     return found | _of_completions(rows)
+
+
+def right_cases(kind: TaskKind, rows: Sequence[Row]) -> NDArray[np.bool_]:
+    """Which cases are answered right, (n,), as `accuracy` counts them; not for boxes."""
+    pairs = [(vote_key(kind, row.truth or ""), row.answer) for row in rows]
+    return np.array([given is not None and vote_key(kind, given) == truth for truth, given in pairs], bool)
 
 
 def class_numbers(labels: Sequence[str], values: Sequence[str | None]) -> Classes:
@@ -123,10 +130,8 @@ def _of_label_sets(labels: Sequence[str], rows: Sequence[Row]) -> Statistics:
 
 
 def _of_text(rows: Sequence[Row]) -> Statistics:
-    pairs = [(vote_key("answer", row.truth or ""), row) for row in rows]
-    exact = [row.answer is not None and vote_key("answer", row.answer) == truth for truth, row in pairs]
     shared = [0.0 if row.answer is None else token_f1(row.answer, row.truth or "") for row in rows]
-    found = {("accuracy", ""): ratio(exact), ("token_f1", ""): ratio(shared)}
+    found = {("accuracy", ""): ratio(right_cases("answer", rows)), ("token_f1", ""): ratio(shared)}
     if were_sampled(rows):
         found["vote_accuracy", ""] = ratio(votes.majorities("answer", (), rows).right)
     return found

@@ -7,16 +7,26 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from vrft_aug.evaluation.comparison import ArmMetric, compare
+from vrft_aug.evaluation.comparison import ArmMetric, Comparison, compare
+from vrft_aug.evaluation.meanings import MEANINGS
 from vrft_aug.evaluation.report_data import Report
-from vrft_aug.evaluation.statistics import MEANINGS
 
 Arms = Mapping[str, Report | Sequence[Report]]  # an arm is a report, or one for each training seed
 
 
 def format_table(arms: Arms) -> Table:
     """A row an arm and a column a headline metric, intervals below their values; 80 columns hold it."""
-    titles, rows = _cells(arms)
+    return arms_table(_compared(arms))
+
+
+def markdown_table(arms: Arms) -> str:
+    """The same table in markdown: value, ± the deviation over seeds if there are several, [95 % interval]."""
+    return arms_markdown(_compared(arms))
+
+
+def arms_table(compared: Comparison) -> Table:
+    """The arms of a comparison for the terminal."""
+    titles, rows = _cells(compared)
     seeded = any(len(cell.runs) > 1 for cells in rows.values() for cell in cells)
     note = "Mean" + (" ± sd over training seeds" if seeded else "") + " [95 % interval over cases]"
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), caption=Text(note), caption_justify="left")
@@ -29,11 +39,15 @@ def format_table(arms: Arms) -> Table:
     return table
 
 
-def markdown_table(arms: Arms) -> str:
-    """The same table in markdown: value, ± the deviation over seeds if there are several, [95 % interval]."""
-    titles, rows = _cells(arms)
-    lines = [["Arm", *titles], ["---"] + ["---:"] * len(titles)]
-    lines += [[name.replace("|", "\\|"), *map(str, cells)] for name, cells in rows.items()]
+def arms_markdown(compared: Comparison) -> str:
+    """The arms of a comparison in markdown."""
+    titles, rows = _cells(compared)
+    return markdown(["Arm", *titles], [[name, *map(str, cells)] for name, cells in rows.items()])
+
+
+def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first column is text and whose others are numbers."""
+    lines = [titles, ["---"] + ["---:"] * (len(titles) - 1), *([_cell(c) for c in row] for row in rows)]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
@@ -45,16 +59,30 @@ def metrics_table(report: Report) -> Table:
     lines = [(MEANINGS[name].title, metric) for name, metric in report.metrics.items()]
     for label, by_name in report.per_class.items():
         lines += [(f"{MEANINGS[name].title}, {label}", metric) for name, metric in by_name.items()]
+    for threshold in report.curves.thresholds:
+        lines += [
+            (f"Sensitivity from {threshold.label}", threshold.sensitivity),
+            (f"Specificity from {threshold.label}", threshold.specificity),
+        ]
+        lines += [(f"AUROC from {threshold.label}", threshold.auroc)] if threshold.auroc else []
+    lines += [(f"Pass@{point.k}", point.rate) for point in report.curves.pass_at]
     lines += [(f"No answer: {reason}", metric) for reason, metric in report.failures.items() if metric.value]
     for title, metric in lines:
         table.add_row(Text(title), str(metric), str(metric.n))
     return table
 
 
-def _cells(arms: Arms) -> tuple[list[str], dict[str, list[ArmMetric]]]:
+def _compared(arms: Arms) -> Comparison:
+    return compare({name: [arm] if isinstance(arm, Report) else list(arm) for name, arm in arms.items()})
+
+
+def _cells(compared: Comparison) -> tuple[list[str], dict[str, list[ArmMetric]]]:
     """The titles of the headline metrics, and by arm their values."""
-    compared = compare({name: [arm] if isinstance(arm, Report) else list(arm) for name, arm in arms.items()})
     titles = [MEANINGS[name].title for name in compared.headline]
     return titles, {
         name: [arm[metric] for metric in compared.headline] for name, arm in compared.arms.items()
     }
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
