@@ -56,14 +56,14 @@ def test_check_names_the_first_problem_and_counts(tmp_path: Path) -> None:
 
 def test_a_broken_bank_ends_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
+    head = "name: b\ntitle: t\nauthor: a\nreviewed: false\nsources: [x]\nclasses: "
     for text, says in (
         ("a: [", "is not valid YAML"),
         ("name: b\nname: c\n", "'name' twice"),
         ("just words", "the file: Input should be"),
         ("name: b\nclases: {}\n", "expected a knowledge bank"),
-        ("{name: b, title: t, author: a, reviewed: false, sources: [x], classes: {mild: {definition: d, attributes: "
-         "[{what: w, color: red}]}}}", "classes.mild.attributes.0.color"),
-    ):  # fmt: skip
+        (f"{head}{{mild: {{definition: d, attributes: [{{what: w, color: red}}]}}}}\n", "attributes.0.color"),
+    ):
         path.write_text(text)
         result = vrft("knowledge", "show", path)
         assert result.exit_code == 2 and says in result.stderr and result.stderr.count("\n") == 1
@@ -71,7 +71,7 @@ def test_a_broken_bank_ends_in_one_line(tmp_path: Path) -> None:
     assert "cannot be read as UTF-8" in vrft("knowledge", "show", path).stderr
 
 
-def test_a_run_says_which_banks_it_was_told_and_that_nobody_reviewed_them() -> None:
+def test_a_run_says_which_banks_it_was_told_and_that_nobody_reviewed_them(tmp_path: Path) -> None:
     recipe = load_recipe("fundus-demo", ["evaluation.injection.style=attributes"])
     uses = knowledge_uses(recipe)
     assert [(use.user, use.bank, use.style, use.reviewed) for use in uses] == [
@@ -79,7 +79,7 @@ def test_a_run_says_which_banks_it_was_told_and_that_nobody_reviewed_them() -> N
         ("evaluation", "fundus", "attributes", False),
     ]
     assert uses[0].hash == uses[1].hash and len(uses[0].hash) == 12
-    assert knowledge_uses(shade_recipe()) == ()
+    assert knowledge_uses(shade_recipe(tmp_path)) == ()
     told = vrft("check", "fundus-demo").stdout.splitlines()
     assert "knowledge in grade: fundus (definitions), not reviewed" in told
     assert json.loads(vrft("check", "fundus-demo", "--json").stdout)["knowledge"][0]["reviewed"] is False
@@ -93,12 +93,7 @@ def test_prompt_counts_its_parts() -> None:
     assert set(shown["parts"]) == {"system", "question", "knowledge", "image", "chat"}
     plain = json.loads(vrft("prompt", "fundus-demo", *given, "--no-tokens", "--json").stdout)
     assert plain["tokens"] is None and plain["parts"]["knowledge"] <= 70
-    bare = json.loads(vrft("prompt", "fundus-demo", "evaluation.injection={}", "--json").stdout)["parts"]
-    assert bare["knowledge"] == 0
-    assert {bare[part] - shown["parts"][part] for part in ("system", "question", "image")} <= {0, 1, -1}
     refused = vrft("prompt", "fundus-demo", "evaluation.injection={style: attributes, budget: 9}")
     assert refused.exit_code == 2 and "injection.budget 9 does not hold the definitions" in refused.stderr
-    assert (
-        "did you mean 'shuffled'"
-        in vrft("prompt", "fundus-demo", "evaluation.injection={style: shufled}").stderr
-    )
+    wrong = vrft("prompt", "fundus-demo", "evaluation.injection={style: shufled}").stderr
+    assert "is 'shufled'; expected 'none', " in wrong
