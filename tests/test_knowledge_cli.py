@@ -13,6 +13,9 @@ from vrft_aug.knowledge.bank import load_bank, shipped_banks
 from vrft_aug.recipe_file import load_recipe
 
 
+FEW = [f"tasks.{task}.data.{split}=2" for task in ("lesions", "grade") for split in ("train", "test")]
+
+
 def vrft(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
@@ -80,13 +83,15 @@ def test_a_run_says_which_banks_it_was_told_and_that_nobody_reviewed_them(tmp_pa
     ]
     assert uses[0].hash == uses[1].hash and len(uses[0].hash) == 12
     assert knowledge_uses(shade_recipe(tmp_path)) == ()
-    told = vrft("check", "fundus-demo").stdout.splitlines()
+    told = vrft("check", "fundus-demo", *FEW).stdout.splitlines()
     assert "knowledge in grade: fundus (definitions), not reviewed" in told
-    assert json.loads(vrft("check", "fundus-demo", "--json").stdout)["knowledge"][0]["reviewed"] is False
+    assert (
+        json.loads(vrft("check", "fundus-demo", *FEW, "--json").stdout)["knowledge"][0]["reviewed"] is False
+    )
 
 
 def test_prompt_counts_its_parts() -> None:
-    given = ["evaluation.injection={style: attributes, budget: 70, order: random, place: system}"]
+    given = [*FEW, "evaluation.injection={style: attributes, budget: 70, order: random, place: system}"]
     shown = json.loads(vrft("prompt", "fundus-demo", *given, "--json").stdout)
     assert sum(shown["parts"].values()) == shown["tokens"]
     assert shown["parts"]["image"] == 49 and shown["parts"]["knowledge"] > 50
