@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
@@ -11,7 +12,6 @@ from vrft_aug.cli import app
 from vrft_aug.evaluation.provenance import knowledge_uses
 from vrft_aug.knowledge.bank import load_bank, shipped_banks
 from vrft_aug.recipe_file import load_recipe
-
 
 FEW = [f"tasks.{task}.data.{split}=2" for task in ("lesions", "grade") for split in ("train", "test")]
 
@@ -90,15 +90,22 @@ def test_a_run_says_which_banks_it_was_told_and_that_nobody_reviewed_them(tmp_pa
     )
 
 
-def test_prompt_counts_its_parts() -> None:
-    given = [*FEW, "evaluation.injection={style: attributes, budget: 70, order: random, place: system}"]
-    shown = json.loads(vrft("prompt", "fundus-demo", *given, "--json").stdout)
-    assert sum(shown["parts"].values()) == shown["tokens"]
-    assert shown["parts"]["image"] == 49 and shown["parts"]["knowledge"] > 50
-    assert set(shown["parts"]) == {"system", "question", "knowledge", "image", "chat"}
-    plain = json.loads(vrft("prompt", "fundus-demo", *given, "--no-tokens", "--json").stdout)
-    assert plain["tokens"] is None and plain["parts"]["knowledge"] <= 70
+INJECTED = [*FEW, "evaluation.injection={style: attributes, budget: 70, order: random, place: system}"]
+
+
+def test_prompt_counts_words_where_no_tokenizer_is_asked() -> None:
+    plain = json.loads(vrft("prompt", "fundus-demo", *INJECTED, "--no-tokens", "--json").stdout)
+    assert plain["tokens"] is None and 42 < plain["parts"]["knowledge"] <= 70
+    assert set(plain["parts"]) == {"system", "question", "knowledge"}
     refused = vrft("prompt", "fundus-demo", "evaluation.injection={style: attributes, budget: 9}")
     assert refused.exit_code == 2 and "injection.budget 9 does not hold the definitions" in refused.stderr
     wrong = vrft("prompt", "fundus-demo", "evaluation.injection={style: shufled}").stderr
     assert "is 'shufled'; expected 'none', " in wrong
+
+
+@pytest.mark.slow
+def test_prompt_counts_tokens_by_part() -> None:
+    shown = json.loads(vrft("prompt", "fundus-demo", *INJECTED, "--json").stdout)
+    assert sum(shown["parts"].values()) == shown["tokens"]
+    assert shown["parts"]["image"] == 49 and shown["parts"]["knowledge"] > 50
+    assert set(shown["parts"]) == {"system", "question", "knowledge", "image", "chat"}
