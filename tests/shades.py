@@ -51,8 +51,8 @@ def sometimes(rollout: Rollout, case: Case) -> float:
 
 def rising(rollout: Rollout, threshold: float | Tightening = 0.5) -> float:
     """A reward with a threshold of its own, which random completions pass now and then."""
-    assert isinstance(threshold, float)
-    return float(spread(rollout) >= threshold)
+    limit = threshold.end if isinstance(threshold, Tightening) else threshold  # a number while training
+    return float(spread(rollout) >= limit)
 
 
 SHADE_TASK = {

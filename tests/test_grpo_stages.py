@@ -195,8 +195,7 @@ def test_a_run_with_everything_resumes_exactly(
     same_run(whole, tmp_path / "run")
 
 
-@pytest.mark.parametrize("sharing", [True, False])
-@pytest.mark.parametrize("mode", ["skip", "resample"])
+@pytest.mark.parametrize(("mode", "sharing"), [("skip", True), ("resample", True), ("resample", False)])
 def test_flat_groups_leave_the_update(
     random_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, sharing: bool
 ) -> None:
