@@ -68,6 +68,7 @@ class CsvData(Strict):
     # that are known to be in the picture, which the reasoning can be held against.
     boxes: str | None = None
     box_names: dict[str, str] = {}  # COCO category -> label (or finding); categories left out are dropped
+    boxes_complete: bool = False  # for other tasks: what has no box is known not to be in the picture
     masks: dict[str, str] = {}  # for localise, in place of boxes: label -> mask files, {stem} is the image's
     min_area: int = Field(default=1, ge=1)  # pixels of a connected part of a mask; smaller ones are dropped
 

@@ -126,7 +126,15 @@ def _target(row: Row, config: CsvData, task: Task, boxes: tuple[Box, ...] | None
         labels=_labels(row, config, task) if task.kind == "multilabel" else None,
         boxes=boxes,
         text=text or None,
+        absent=_ruled_out(config, task, boxes),
     )
+
+
+def _ruled_out(config: CsvData, task: Task, boxes: tuple[Box, ...] | None) -> frozenset[str]:
+    """The findings that a picture is known not to have: those without a box, where boxes are complete."""
+    if task.kind == "localise" or boxes is None or not config.boxes_complete:
+        return frozenset()
+    return frozenset(config.box_names.values()) - {box.label for box in boxes if box.label is not None}
 
 
 def _labels(row: Row, config: CsvData, task: Task) -> frozenset[str]:
