@@ -151,3 +151,91 @@ def write_run(
         text = "\n".join(json.dumps(line) for line in lines)
         (folder / "metrics.jsonl").write_text(text + "\n", encoding="utf-8")
     return folder
+
+
+@dataclass(frozen=True)
+class Grey:
+    """A flat picture, on which boxes can be found by their colour."""
+
+    size: tuple[int, int] = (200, 100)
+
+    def open(self) -> Image.Image:
+        return Image.new("RGB", self.size, (90, 90, 90))
+
+
+EVIL = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
+TRUE_BOX, SAID_BOX = Box(20, 10, 80, 60, "haemorrhage"), Box(120, 30, 180, 90, "exudate")
+WORDING = "no abnormalities of the retina"  # words in a row of the bank below
+
+
+def grey_cases(root: Path, split: str, task: Task) -> list[Case]:
+    """A reader: eight flat pictures for boxes or grades."""
+    target = [Target(boxes=(TRUE_BOX,)) if task.kind == "localise" else Target(label=GRADES[i % 5])
+              for i in range(8)]  # fmt: skip
+    return [Case(f"grey/{split}/{i}", (Grey(),), target[i]) for i in range(8)]
+
+
+BROWSED = {
+    "name": "browsed",
+    "tasks": {
+        "find": {
+            "kind": "localise", "question": "Where?", "labels": ["haemorrhage", "exudate"],
+            "data": {"reader": "synthetic_run:grey_cases"},
+        },
+        "grade": {
+            "kind": "grade", "question": "Which grade?", "labels": list(GRADES), "knowledge": "idrid",
+            "data": {"reader": "synthetic_run:grey_cases"},
+        },
+    },
+    "stages": [
+        {"name": "finding", "method": "grpo", "task": "find", "steps": 2,
+         "rewards": {"format": 0.2, "iou": 1}},
+        {
+            "name": "grading", "method": "grpo", "task": "grade", "steps": 3,
+            "injection": {"style": "definitions"}, "rewards": {"format": 0.2, "fuzzy_grade": 1.0},
+        },
+    ],
+    "evaluation": {"task": "grade"},
+}  # fmt: skip
+
+
+def rollout_lines(steps: int = 3, prompts: int = 4, generations: int = 4, seed: int = 0) -> list[dict]:
+    """Lines of rollouts.jsonl: two steps of boxes, then `steps` of grades with a known mixture of answers."""
+    rng = np.random.default_rng(seed)
+    box = {"bbox": [SAID_BOX.x1, SAID_BOX.y1, SAID_BOX.x2, SAID_BOX.y2], "label": SAID_BOX.label}
+    lines: list[dict] = []
+    for step in (1, 2):
+        for case in range(2):
+            for i in range(generations):
+                lines.append({
+                    "stage": "finding", "step": step, "task": "find", "case": f"grey/train/{case}",
+                    "completion": f"<think>a box {i}</think><answer>[]</answer>", "finished": True,
+                    "answer": [box] if i % 2 == 0 else [], "reason": None, "total": 0.2 + 0.1 * i,
+                    "terms": {"format": 1.0, "iou": 0.1 * i}, "advantage": i - 1.5,
+                })  # fmt: skip
+    for step in range(1, steps + 1):
+        for case in range(prompts):
+            for i in range(generations):
+                failed = i == 3
+                grade = int(rng.integers(5))
+                near = 0.25 ** abs(grade - case % 5)
+                text = f"{EVIL} {{{{ 7 * 7 }}}}" if failed else f"Look. {WORDING}. Step {step}."
+                lines.append({
+                    "stage": "grading", "step": step, "task": "grade", "case": f"grey/train/{case % 8}",
+                    "completion": f"<think>{text}</think><answer>{GRADES[grade]}</answer>",
+                    "tokens": 20, "finished": not failed, "answer": None if failed else GRADES[grade],
+                    "reason": "truncated" if failed else None, "total": 0.0 if failed else 0.2 + near,
+                    "terms": {"format": float(not failed), "fuzzy_grade": 0.0 if failed else near,
+                              "recitation": None},
+                    "advantage": float(rng.normal()),
+                })  # fmt: skip
+    return lines
+
+
+def write_browsed(folder: Path, lines: Sequence[dict]) -> Path:
+    """A run folder with just a recipe and rollouts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_recipe(Recipe.model_validate(BROWSED), folder / "recipe.yaml")
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "rollouts.jsonl").write_text(text, encoding="utf-8")
+    return folder
