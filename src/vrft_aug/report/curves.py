@@ -23,7 +23,7 @@ PANELS = (
     ("Total reward by task", (TASK,)),
     ("Tightening thresholds", (THRESHOLD,)),
     ("Loss", ("loss",)),
-    ("Groups without variance", ("frac_reward_zero_std",)),
+    ("Groups without variance", ("monitor/flat_groups",)),  # TRL's own share misses some by rounding
     ("Groups without variance as drawn", ("dynamic_sampling/flat_groups",)),
     ("Completions drawn in their place", ("dynamic_sampling/extra_rollouts",)),
     ("No answer, by reason", (FAILURE,)),

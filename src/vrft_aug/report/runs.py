@@ -87,9 +87,14 @@ def rewards_of(stage: StageConfig) -> str:
     """The reward terms of a stage with their weights and settings, in a line."""
     parts = []
     for name, reward in stage.rewards.items():
-        settings = ", ".join(f"{key} {value}" for key, value in reward.settings.items())
+        settings = _listed(reward.settings)
         parts.append(f"{reward.weight:g} × {name}" + (f" ({settings})" if settings else ""))
     return ", ".join(parts)
+
+
+def _listed(settings: Mapping[str, Any]) -> str:
+    shown = {key: f"({_listed(v)})" if isinstance(v, Mapping) else v for key, v in settings.items()}
+    return ", ".join(f"{key} {value}" for key, value in shown.items())
 
 
 def rollouts_of(stage: StageConfig) -> int:
