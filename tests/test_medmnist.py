@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from data_files import GRADES, MEDMNIST, save_medmnist
+from vrft_aug.answer import parse
 from vrft_aug.data.load import load_cases, make_task
 from vrft_aug.data.medmnist_labels import LABELS, MULTI_LABEL
 from vrft_aug.errors import UserError
-from vrft_aug.nouns import Case
+from vrft_aug.nouns import Case, Rollout
 from vrft_aug.recipe import TaskConfig
+from vrft_aug.training.targets import target_completion
 
 
 def load(root: Path, split: str = "test", labels: list[str] | None = None, **data: object) -> list[Case]:
@@ -109,3 +111,44 @@ def test_fetch_goes_through_the_medmnist_package(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(sys.modules, "medmnist", None)
     with pytest.raises(UserError, match=r"pip install 'vrft-aug\[medmnist\]'"):
         load(tmp_path / "other", fetch=True)
+
+
+CHEST = LABELS["chestmnist"]
+
+
+def test_sets_of_labels_are_read_for_chestmnist(tmp_path: Path) -> None:
+    bits = np.zeros((3, 14), dtype=np.uint8)
+    bits[1, [0, 13]] = 1
+    images = np.zeros((3, 28, 28), dtype=np.uint8)
+    splits = ("train", "val", "test")
+    arrays = {f"{split}_images": images for split in splits} | {f"{split}_labels": bits for split in splits}
+    np.savez(tmp_path / "chestmnist.npz", **arrays)
+    settings = {"kind": "multilabel", "question": "?", "labels": list(CHEST), "knowledge": "chestmnist",
+                "synonyms": True, "data": MEDMNIST | {"dataset": "chestmnist"}}  # fmt: skip
+    config = TaskConfig.model_validate(settings)
+    task = make_task("chest", config)
+    cases = load_cases(config, task, tmp_path, "train")
+    assert [case.target.labels for case in cases] == [frozenset(), {"atelectasis", "hernia"}, frozenset()]
+    assert [target_completion(case, task) for case in cases[:2]] == [
+        "<think></think><answer>none</answer>",
+        "<think></think><answer>atelectasis, hernia</answer>",
+    ]
+    for case in cases:  # what is taught is what the parser reads
+        assert parse(Rollout(target_completion(case, task)), task, None).value == case.target.labels
+    assert parse(Rollout("<answer>pleural effusion; Hernia</answer>"), task, None).value == {
+        "effusion",
+        "hernia",
+    }
+    np.savez(tmp_path / "chestmnist.npz", **arrays | {"train_labels": bits + 1})
+    with pytest.raises(UserError, match="label 2; chestmnist has 0 or 1 for each label"):
+        load_cases(config, task, tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [([], "needs labels"), (["a", "none"], "label 'none' cannot"), (["a, b", "c"], "label 'a, b' cannot")],
+)
+def test_labels_that_no_list_can_hold(labels: list[str], message: str) -> None:
+    data = {"reader": "medmnist", "dataset": "chestmnist"}
+    with pytest.raises(ValueError, match=message):
+        TaskConfig.model_validate({"kind": "multilabel", "question": "?", "labels": labels, "data": data})

@@ -271,3 +271,23 @@ def test_a_reader_of_ones_own_is_found_and_checked(tmp_path: Path, monkeypatch: 
             load(tmp_path, data | {"options": options})
     with pytest.raises(UserError, match="own_reader:raed"):
         load(tmp_path, {"reader": "own_reader:raed"})
+
+
+def test_cells_with_several_labels(tmp_path: Path) -> None:
+    rows = [["image", "label", "split"], ["a.png", "dark| round", "test"], ["b.png", "", "test"]]
+    save_rows(tmp_path, rows)
+    cases = load(tmp_path, CSV, "test", "multilabel", ["dark", "round"])
+    assert [case.target.labels for case in cases] == [{"dark", "round"}, frozenset()]
+    save_rows(tmp_path, [*rows, ["c.png", "dark|bright", "test"]])
+    with pytest.raises(UserError, match="label 'bright' is not one of"):
+        load(tmp_path, CSV, "test", "multilabel", ["dark", "round"])
+
+
+@pytest.mark.parametrize(("complete", "absent"), [(False, set()), (True, {"disc"})])
+def test_complete_boxes_rule_findings_out(tmp_path: Path, complete: bool, absent: set[str]) -> None:
+    save_table(tmp_path, 4)
+    save_coco(tmp_path, {f"images/i{i}.png": [("spot", [1, 1, 2, 2])] for i in range(3)})
+    names = {"spot": "bright spot", "disc": "disc"}
+    known = {"boxes": "set/boxes.json", "box_names": names, "boxes_complete": complete}
+    case = load(tmp_path, CSV | known)[0]
+    assert case.target.boxes == (Box(1, 1, 3, 3, "bright spot"),) and case.target.absent == absent
