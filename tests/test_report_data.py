@@ -15,6 +15,7 @@ from vrft_aug.evaluation.meanings import MEANINGS
 from vrft_aug.evaluation.report_data import Report, build_report, load_report, save_report
 from vrft_aug.evaluation.statistics import groups, statistics
 from vrft_aug.imitation.recitation import recited_share
+from vrft_aug.knowledge.schema import KnowledgeBank
 from vrft_aug.nouns import Answer, Case, Prompt, Rollout, Target, Task
 
 
@@ -150,16 +151,58 @@ def test_figures_of_reasoning() -> None:
         Answer("mild", None, "Dots, red dots."),
     ]
     report = _report(cases, answers, prompts=prompts)
-    assert report.rows[0].recitation == recited_share(answers[0].reasoning, told) > 0.9
-    assert report.rows[1].recitation is None
-    assert report.metrics["recitation"].value == report.rows[0].recitation
+    assert report.rows[0].figures == {"recitation": recited_share(answers[0].reasoning, told)}
+    assert report.rows[1].figures == {}
+    assert report.metrics["recitation"].value == report.rows[0].figures["recitation"] > 0.9
     assert report.metrics["recitation"].n == 1
     assert report.metrics["reasoning_words"].value == (11 + 3) / 2
     # "the" is twice in the first; "dots" and "red" are in both, "dots" twice in the second.
-    assert report.metrics["distinct_1"] == Metric(10 / 14, 14)
-    assert report.metrics["distinct_2"] == Metric(11 / 12, 12)
+    assert report.metrics["distinct_1"] == Metric(10 / 14, 2)
+    assert report.metrics["distinct_2"] == Metric(11 / 12, 2)
     silent = _report(cases, [Answer("mild", None, "")] * 2)
     assert silent.metrics["distinct_1"].value is None and "recitation" not in silent.metrics
+
+
+BANK = {
+    "name": "shades", "title": "Shades", "author": "test", "reviewed": False, "sources": [],
+    "findings": {"shadow": [], "glare": []},
+    "classes": {
+        "dark": {"definition": "Dark.", "present": ["shadow"], "absent": ["glare"]},
+        "bright": {"definition": "Bright.", "present": ["glare"], "absent": ["shadow"]},
+    },
+}  # fmt: skip
+
+
+def test_self_bleu_is_of_the_samples_of_a_case() -> None:
+    cases = grade_cases(3)
+    same, other = Answer("mild", None, "a red dot"), Answer("mild", None, "nothing unusual here")
+    sampled = [[same] * 3, [same, other, same], [same, Answer("mild", None, "")]]
+    report = _report(cases, [same] * 3, sampled)
+    first, second = (report.rows[i].figures["self_bleu"] for i in range(2))
+    assert first == pytest.approx(1) and 0 < second < 1 and "self_bleu" not in report.rows[2].figures
+    assert report.metrics["self_bleu"].value == pytest.approx((first + second) / 2)
+    assert report.metrics["self_bleu"].n == 2 and report.metrics["self_bleu"].low is not None
+
+
+def test_reasoning_is_checked_by_the_bank_where_it_says_enough() -> None:
+    bank = KnowledgeBank.model_validate(BANK)
+    task = Task("shade", "classify", "Which?", ("dark", "bright"))
+    cases = [Case(str(i), (), Target(label="dark", present=frozenset({"shadow"}))) for i in range(2)]
+    answers = [Answer("dark", None, "There is a shadow."), Answer("bright", None, "There is a shadow.")]
+    report = _report(cases, answers, task=task, bank=bank)
+    assert report.metrics["consistency"].value == 0.5  # a shadow speaks against bright
+    assert report.metrics["grounding"].value == 1
+    silent = KnowledgeBank.model_validate(BANK | {"findings": {}, "classes": {}})
+    assert "consistency" not in _report(cases, answers, task=task, bank=silent).metrics
+
+
+def test_synonyms_in_free_text_are_the_same_answer() -> None:
+    task = Task("ask", "answer", "What?", synonyms=(("pulmonary oedema", "lung oedema"),))
+    cases = [Case(str(i), (), Target(text="lung oedema")) for i in range(2)]
+    answers = [Answer("Pulmonary oedema.", None, "x"), Answer("brain oedema", None, "x")]
+    report = _report(cases, answers, [[answers[0], answers[0]], [answers[1], answers[0]]], task)
+    assert report.metrics["accuracy"].value == 0.5 and report.metrics["any_right"].value == 1
+    assert report.rows[1].votes == {"brain oedema": 1, "lung oedema": 1}
 
 
 def test_medmnist_figures_only_where_asked_for() -> None:
@@ -205,10 +248,11 @@ def test_a_broken_file_is_one_clear_line(tmp_path: Path) -> None:
 
 def _report(
     cases: list[Case], answers: list[Answer], sampled: list[list[Answer]] | None = None, task: Task = GRADE,
-    prompts: list[Prompt] | None = None, medmnist: bool = False,
+    prompts: list[Prompt] | None = None, medmnist: bool = False, bank: KnowledgeBank | None = None,
 ) -> Report:  # fmt: skip
     rollouts = [Rollout("<think>because</think><answer>x</answer>", tokens=7)] * len(cases)
     return build_report(
         task, cases, answers, rollouts, sampled,
-        seed=0, bootstrap=200, split="test", provenance=PROVENANCE, prompts=prompts, medmnist=medmnist,
+        seed=0, bootstrap=200, split="test", provenance=PROVENANCE,
+        prompts=prompts, medmnist=medmnist, bank=bank,
     )  # fmt: skip

@@ -69,5 +69,6 @@ def judge(recipe: Recipe, material: Material, written: Written, source: Source) 
             knowledge=knowledge_uses(recipe),
         ),
         prompts=material.prompts,
+        bank=material.bank,
         medmnist=isinstance(recipe.tasks[material.task.name].data, MedMnistData),
     )

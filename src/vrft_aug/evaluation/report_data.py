@@ -26,6 +26,7 @@ from vrft_aug.evaluation.statistics import (
 )
 from vrft_aug.evaluation.votes import majorities
 from vrft_aug.files import write_text
+from vrft_aug.knowledge.schema import KnowledgeBank
 from vrft_aug.nouns import Answer, Case, Prompt, Rollout, Task, TaskKind
 
 FILE_NAME = "evaluation.json"  # in a run folder
@@ -66,15 +67,17 @@ def build_report(
     split: str,
     provenance: Provenance,
     prompts: Sequence[Prompt] | None = None,
+    bank: KnowledgeBank | None = None,
     medmnist: bool = False,
 ) -> Report:
     """Judge greedy answers (one a case, with the rollouts they were parsed from) and sampled ones, if any.
 
-    `prompts` tell what knowledge the reasoning may have recited; `medmnist` adds the official figures.
+    `prompts` tell what knowledge the reasoning may have recited, `bank` what it may be checked by; `medmnist`
+    adds the official figures.
 
     Raises UserError where no case has what the task asks for.
     """
-    rows = make_rows(task, cases, answers, rollouts, sampled, prompts)
+    rows = make_rows(task, cases, answers, rollouts, sampled, prompts, bank)
     if not rows:
         raise UserError(
             f"task {task.name!r}: none of the {len(cases)} cases of split {split!r} has a target of kind "

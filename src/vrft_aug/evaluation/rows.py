@@ -7,10 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vrft_aug.evaluation.boxes_metrics import agreement, ranks
-from vrft_aug.imitation.recitation import recited_share
+from vrft_aug.evaluation.reasoning import Checks, checks, figures
+from vrft_aug.knowledge.schema import KnowledgeBank
 from vrft_aug.labels import normalise
-from vrft_aug.nouns import Answer, Box, Case, FailureReason, Prompt, Rollout, Task, TaskKind
+from vrft_aug.nouns import Answer, AnswerValue, Box, Case, FailureReason, Prompt, Rollout, Task, TaskKind
 from vrft_aug.shaping.format import strict_format
+from vrft_aug.shaping.text import canonical
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Row:
     confidence: tuple[float, ...] = ()  # of each of `boxes`
     votes: Mapping[str, int] = field(default_factory=dict)  # sampled answers (free text normalised), counted
     samples: int = 0  # sampled completions; those without an answer have no vote
-    recitation: float | None = None  # BLEU of reasoning and injected knowledge, 0 to 1; None without either
+    figures: Mapping[str, float] = field(default_factory=dict)  # of the reasoning, see `reasoning.FIGURES`
 
 
 def make_rows(
@@ -41,15 +43,17 @@ def make_rows(
     rollouts: Sequence[Rollout],
     sampled: Sequence[Sequence[Answer]] | None,
     prompts: Sequence[Prompt] | None = None,
+    bank: KnowledgeBank | None = None,
 ) -> list[Row]:
     """A row for every case whose target holds what the task asks for, in the order of the cases.
 
-    `prompts` tell what knowledge the reasoning may have recited.
+    `prompts` tell what knowledge the reasoning may have recited, `bank` what it may be checked by.
     """
+    known = checks(task, bank)
     samples = sampled if sampled is not None else [()] * len(cases)
     knowledge = [prompt.knowledge for prompt in prompts] if prompts is not None else [""] * len(cases)
     everything = zip(cases, answers, rollouts, samples, knowledge, strict=True)
-    return [_row(task.kind, *one) for one in everything if _truth(task.kind, one[0]) is not None]
+    return [_row(task, known, *one) for one in everything if _truth(task, one[0]) is not None]
 
 
 def vote_key(kind: TaskKind, value: str) -> str:
@@ -72,33 +76,41 @@ def named_labels(kind: TaskKind, text: str) -> frozenset[str]:
     return split_labels(text) if kind == "multilabel" else frozenset([text])
 
 
-def _truth(kind: TaskKind, case: Case) -> str | tuple[Box, ...] | None:
-    if kind == "localise":
-        return case.target.boxes
-    if kind == "multilabel":
-        return None if case.target.labels is None else joined(case.target.labels)
-    return case.target.text if kind == "answer" else case.target.label
+def _truth(task: Task, case: Case) -> str | tuple[Box, ...] | None:
+    target = case.target
+    if task.kind == "answer":
+        return target.text if target.text is None else _plain(task, target.text)
+    if task.kind == "multilabel":
+        return None if target.labels is None else _plain(task, target.labels)
+    return target.boxes if task.kind == "localise" else target.label
 
 
-def _plain(answer: Answer) -> str | tuple[Box, ...] | None:
-    return joined(answer.value) if isinstance(answer.value, frozenset) else answer.value
+def _plain(task: Task, value: AnswerValue) -> str | tuple[Box, ...] | None:
+    """Boxes as they are, all else as a text; in a free text synonyms become what they stand for."""
+    if isinstance(value, frozenset):
+        return joined(value)
+    if isinstance(value, str) and task.kind == "answer" and task.synonyms:
+        return canonical(value, task.synonyms)
+    return value
 
 
 def _row(
-    kind: TaskKind,
+    task: Task,
+    known: Checks,
     case: Case,
     answer: Answer,
     rollout: Rollout,
     samples: Sequence[Answer],
     knowledge: str,
 ) -> Row:
-    truth, value = _truth(kind, case), _plain(answer)
+    truth, value = _truth(task, case), _plain(task, answer.value)
     boxes = value if isinstance(value, tuple) else None
     confidence: tuple[float, ...] = ()
     if boxes is not None:
         others = [s.value if isinstance(s.value, tuple) else None for s in samples]
         confidence = agreement(boxes, others) if others else ranks(boxes)
-    votes = Counter(vote_key(kind, said) for said in map(_plain, samples) if isinstance(said, str))
+    said = [_plain(task, sample.value) for sample in samples]
+    votes = Counter(vote_key(task.kind, one) for one in said if isinstance(one, str))
     return Row(
         case=case.id,
         patient=case.patient,
@@ -114,5 +126,5 @@ def _row(
         confidence=confidence,
         votes=dict(votes),
         samples=len(samples),
-        recitation=recited_share(answer.reasoning, knowledge) if knowledge and answer.reasoning else None,
+        figures=figures(task, case, answer, samples, knowledge, known),
     )

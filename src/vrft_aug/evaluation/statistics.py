@@ -197,12 +197,13 @@ def _of_completions(rows: Sequence[Row]) -> Statistics:
         ("format", ""): ratio([row.formatted for row in rows]),
         ("tokens", ""): ratio([row.tokens or 0 for row in rows], [row.tokens is not None for row in rows]),
         ("reasoning_words", ""): ratio([len(words(row.reasoning)) for row in rows]),
-        ("distinct_1", ""): reasoning.distinct(rows, 1),
-        ("distinct_2", ""): reasoning.distinct(rows, 2),
+        ("distinct_1", ""): reasoning.distinct([row.reasoning for row in rows], 1),
+        ("distinct_2", ""): reasoning.distinct([row.reasoning for row in rows], 2),
     }
-    if any(row.recitation is not None for row in rows):
-        known = [row.recitation is not None for row in rows]
-        found["recitation", ""] = ratio([row.recitation or 0.0 for row in rows], known)
+    for name in reasoning.FIGURES:
+        if any(name in row.figures for row in rows):
+            known = [name in row.figures for row in rows]
+            found[name, ""] = ratio([row.figures.get(name, 0.0) for row in rows], known)
     for reason in REASONS:
         found["failed", reason] = ratio([row.reason == reason for row in rows])
     return found
