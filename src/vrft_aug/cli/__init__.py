@@ -11,9 +11,8 @@ from typing import Annotated
 
 import typer
 
-from vrft_aug.cli import recipes, runs, view
+from vrft_aug.cli import bench, recipes, runs, view
 from vrft_aug.cli.common import SETTINGS, OneLineErrors
-from vrft_aug.cli.compare import compare
 from vrft_aug.cli.compare import compare
 from vrft_aug.cli.knowledge import knowledge_app
 from vrft_aug.cli.tiny import tiny_app
@@ -29,9 +28,9 @@ for command in (
     runs.evaluate,
     runs.predict,
     compare,
-    compare,
     runs.report,
     view.view,
+    bench.bench,
 ):
     app.command()(command)
 app.add_typer(tiny_app, name="tiny")

@@ -1,0 +1,9 @@
+"""`vrft bench`: stock TRL beside prefix sharing on the same model, data, seeds and shapes.
+
+- `cases`: the shapes that a preset measures
+- `arms`: one case as two trainers, stock and shared
+- `measure`: steps in turns, by part; equality of log-probabilities and gradients
+- `memory`: the peak of each arm, in a process of its own
+- `run`: a whole preset
+- `page`: docs/performance.md from saved results
+"""

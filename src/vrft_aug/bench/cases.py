@@ -1,0 +1,63 @@
+"""The shapes that `vrft bench` measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vrft_aug.errors import UserError
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One GRPO step: `prompts` x `generations` completions of `completion` tokens after `prompt` tokens."""
+
+    prompt: int  # P, image tokens included; the texts are built to be about as long
+    completion: int  # C; every completion is as long
+    generations: int  # G
+    prompts: int = 4
+    image: int = 112  # pixels a side; 16 x 16 pixels make a token
+    size: str = "small"  # of SIZES
+
+    @property
+    def name(self) -> str:
+        """Such as `P180 C48 G8 small`."""
+        return f"P{self.prompt} C{self.completion} G{self.generations} {self.size}"
+
+
+@dataclass(frozen=True)
+class Size:
+    """A language model's shape; the vision tower keeps its own."""
+
+    hidden: int
+    layers: int
+    heads: int
+    key_value_heads: int
+    intermediate: int
+
+
+SIZES = {
+    "small": Size(hidden=192, layers=5, heads=6, key_value_heads=2, intermediate=512),
+    "medium": Size(hidden=512, layers=8, heads=16, key_value_heads=4, intermediate=1408),
+}
+SHORT = Shape(prompt=180, completion=48, generations=8)
+PAPER = Shape(prompt=600, completion=96, generations=8, image=224)
+PRESETS: dict[str, tuple[Shape, ...]] = {
+    "paper": (PAPER,),
+    "short": (SHORT,),
+    "group": tuple(Shape(180, 48, generations, prompts=2) for generations in (4, 8, 16, 32)),
+    "size": tuple(Shape(180, 48, 8, prompts=2, size=size) for size in SIZES),
+    "length": (
+        *(Shape(prompt, 48, 8, prompts=2) for prompt in (180, 360, 720)),
+        *(Shape(360, completion, 8, prompts=2) for completion in (24, 96, 192)),
+    ),
+}
+QUICK = Shape(prompt=180, completion=24, generations=8, prompts=2)
+
+
+def shapes_of(preset: str) -> tuple[Shape, ...]:
+    """The shapes of a preset, or of every preset for `all`."""
+    if preset == "all":
+        return tuple(dict.fromkeys(shape for shapes in PRESETS.values() for shape in shapes))
+    if preset not in PRESETS:
+        raise UserError(f"--preset {preset!r} is not known; expected one of {', '.join(PRESETS)} or all")
+    return PRESETS[preset]

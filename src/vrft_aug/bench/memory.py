@@ -1,0 +1,66 @@
+"""Peak memory of each arm, in a process of its own.
+
+What is counted is resident memory above what the process holds once the trainer stands, before its first
+step: activations, gradients, optimiser states, caches of keys and values, and the processed images; not
+Python, the libraries and the weights, which are the same in both arms.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from vrft_aug.bench.cases import Shape
+
+STEPS = 2  # the optimiser's states come with the first one
+
+
+def peak_memory(shape: Shape) -> dict[str, int] | None:
+    """Bytes of `stock` and `shared`; None where the system does not tell (it is read from /proc)."""
+    if not Path("/proc/self/clear_refs").exists():
+        return None
+    children = {
+        arm: subprocess.Popen(
+            [sys.executable, "-m", "vrft_aug.bench.memory", arm, json.dumps(asdict(shape))],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for arm in ("stock", "shared")
+    }
+    peaks = {}
+    for arm, child in children.items():
+        output, errors = child.communicate()
+        if child.returncode:
+            raise RuntimeError(f"the {arm} arm failed while its memory was measured:\n{errors}")
+        peaks[arm] = int(output.split()[-1])
+    return peaks
+
+
+def _measure(arm: str, shape: Shape) -> int:
+    import torch
+
+    from vrft_aug.bench.arms import make_trainer
+
+    torch.set_num_threads(1)  # both arms run at once, and time is not what is measured
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = make_trainer(shape, arm == "shared", Path(folder))
+        before = _status("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
+        for _ in range(STEPS):
+            trainer.train()
+        return _status("VmHWM") - before
+
+
+def _status(field: str) -> int:
+    """Bytes that /proc/self/status reports for `field`."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
+
+
+if __name__ == "__main__":
+    print(_measure(sys.argv[1], Shape(**json.loads(sys.argv[2]))))

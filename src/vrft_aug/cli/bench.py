@@ -1,0 +1,53 @@
+"""The command that measures prefix sharing against stock TRL."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vrft_aug.errors import UserError
+
+
+def bench(
+    saved: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Saved results, for --markdown.")
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="Shapes: paper, short, group, size, length, or all of them.")
+    ] = "short",
+    quick: Annotated[bool, typer.Option("--quick", help="One small shape, in under 45 seconds.")] = False,
+    pairs: Annotated[int, typer.Option(min=1, help="Timed pairs of steps for each shape.")] = 5,
+    memory: Annotated[bool, typer.Option(help="Measure peak memory, in processes of its own.")] = True,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the results there.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page of saved results, or of this run.")
+    ] = None,
+) -> None:
+    """Stock TRL beside prefix sharing on the same work: times, memory, equality."""
+    from vrft_aug.bench.cases import QUICK, shapes_of
+
+    sources = saved or ([json_file] if json_file else [])
+    if saved and markdown is None:
+        raise UserError("saved results are given but not where to write the page; add --markdown FILE")
+    if markdown is not None and not sources:
+        raise UserError("--markdown needs saved results, or --json FILE to save those of this run")
+    if not saved:
+        shapes = (QUICK,) if quick else shapes_of(preset)
+
+        from vrft_aug.bench.run import run_bench  # takes seconds: a wrong option is told before
+        from vrft_aug.files import write_text
+
+        result = run_bench(shapes, 2 if quick else pairs, memory, typer.echo)
+        if json_file is not None:
+            write_text(json_file, json.dumps(result, indent=1) + "\n")
+            typer.echo(f"wrote {json_file}")
+    if markdown is not None:
+        from vrft_aug.bench.page import write_page
+
+        write_page(sources, markdown)
+        typer.echo(f"wrote {markdown}")
