@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
+from statistics import fmean
 
 from sacrebleu.metrics import BLEU
 
 from vrft_aug.shaping.text import words
 
 Gram = tuple[str, ...]
+MOST = 4  # texts of a group that are compared with the others; more takes long and tells little
 
 
 def copied_share(reasoning: str, knowledge: str, n: int = 5) -> float | None:
@@ -34,21 +35,22 @@ def distinct_share(texts: Sequence[str], n: int = 2) -> float | None:
 
 
 def self_bleu(texts: Sequence[str]) -> float | None:
-    """Mean BLEU (to bigrams) of each text against all others of its group (Zhu et al., SIGIR 2018), 0..1.
+    """Mean BLEU (to bigrams) of texts against all others of their group (Zhu et al., SIGIR 2018), 0..1.
 
-    1 where all are one text. None where fewer than two have words. Texts that stand there several times are
-    compared once.
+    The first four texts stand for all, which are drawn alike anyway. 1 where all are one text, None where
+    fewer than two have words.
     """
-    said = Counter(" ".join(words(text)) for text in texts)
-    said.pop("", None)
-    if sum(said.values()) < 2:
+    said = [text for text in (" ".join(words(text)) for text in texts) if text]
+    if len(said) < 2:
         return None
-    total = 0.0
-    for text, count in said.items():
-        others = [[other] for other in said if other != text]
-        repeated = count > 1  # another one like it is among the references
-        total += count * (1.0 if repeated else _bleu().corpus_score([text], others).score / 100)
-    return min(1.0, total / sum(said.values()))
+    scores = []
+    for place, text in enumerate(said[:MOST]):
+        others = dict.fromkeys(said[:place] + said[place + 1 :])
+        if text in others:
+            scores.append(1.0)
+        else:
+            scores.append(_bleu().corpus_score([text], [[other] for other in others]).score / 100)
+    return min(1.0, fmean(scores))
 
 
 def _grams(text: str, n: int) -> list[Gram]:
