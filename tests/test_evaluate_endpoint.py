@@ -56,6 +56,16 @@ def test_an_interrupted_evaluation_goes_on_where_it_was(tmp_path: Path) -> None:
         assert len(server.requests) == 6
 
 
+@pytest.mark.parametrize(("model", "corner"), [("Qwen2.5-VL-x", 15), ("unknown", 14 * 120 / 1000)])
+def test_boxes_are_read_in_the_coordinates_of_the_family(tmp_path: Path, model: str, corner: float) -> None:
+    recipe = shade_recipe(tmp_path, evaluation={"task": "spot", "limit": 1})
+    spot = '<answer>[{"bbox_2d":[14,28,56,56],"label":"spot"}]</answer>'
+    with serving(lambda request, n: Answer(spot)) as server:
+        report = evaluate_endpoint(Endpoint(server.url, model), recipe)
+    boxes = report.rows[0].boxes
+    assert boxes is not None and boxes[0].x1 == pytest.approx(corner)  # 112 processed pixels are 120 original
+
+
 def test_a_server_that_does_not_sample_is_told_of(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with serving(lambda request, n: says("dark")) as server:
         evaluate_endpoint(Endpoint(server.url, "m"), shade_recipe(tmp_path, evaluation={"samples": 3}))
