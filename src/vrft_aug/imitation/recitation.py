@@ -50,8 +50,7 @@ def recited_share(
     if metric == "chrf":
         return min(1.0, float(_chrf().sentence_score(said, list(references)).score) / 100)
     # As a corpus of one: sacrebleu's sentence function gives two words in a row full marks.
-    score = _bleu(smoothing).corpus_score([said], [[reference] for reference in references]).score
-    return min(1.0, float(score) / 100)
+    return min(1.0, float(_bleu(smoothing, references).corpus_score([said], None).score) / 100)
 
 
 @lru_cache(maxsize=1024)
@@ -65,10 +64,13 @@ def _words(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.casefold()))
 
 
-@lru_cache(maxsize=8)
-def _bleu(smoothing: Smoothing) -> BLEU:
+@lru_cache(maxsize=256)  # the n-grams of the references are counted once
+def _bleu(smoothing: Smoothing, references: tuple[str, ...]) -> BLEU:
+    listed = [[reference] for reference in references]
     # `force` silences a warning about tokenised text; the tokens are ours.
-    return BLEU(tokenize="none", force=True, smooth_method=smoothing, effective_order=False)
+    return BLEU(
+        tokenize="none", force=True, smooth_method=smoothing, effective_order=False, references=listed
+    )
 
 
 @lru_cache(maxsize=1)

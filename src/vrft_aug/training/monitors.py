@@ -61,7 +61,7 @@ def monitor(step: Sequence[Judged]) -> dict[str, float]:
         "right": [right(one) for one in step],
         "format": [strict_format(one.rollout) for one in step],
         "words": [float(len(words(one.reasoning))) for one in step],
-        "recitation": [recited_share(one.reasoning, one.prompt.knowledge) for one in told],
+        "recitation": [recited_share(one.reasoning, one.prompt.knowledge, "none", "bleu") for one in told],
         "copied_5grams": [copied_share(one.reasoning, one.prompt.knowledge) for one in told],
         "distinct_2": [distinct_share(group) for group in texts],
         "self_bleu": [self_bleu(group) for group in texts],
