@@ -16,6 +16,7 @@ from vrft_aug.cli.common import SETTINGS, OneLineErrors
 from vrft_aug.cli.compare import compare
 from vrft_aug.cli.knowledge import knowledge_app
 from vrft_aug.cli.tiny import tiny_app
+from vrft_aug.cli.traces import traces
 
 app = typer.Typer(cls=OneLineErrors, help="Medical visual reinforcement fine-tuning.", **SETTINGS)
 for command in (
@@ -24,6 +25,7 @@ for command in (
     recipes.check,
     recipes.prompt,
     recipes.score,
+    traces,
     runs.train,
     runs.evaluate,
     runs.predict,

@@ -69,23 +69,26 @@ def with_demonstrations(material: Material, path: Path, frame_of: Callable[[Case
 
 
 def _checked(line: _Line, case: Case, task: Task, frame: Frame | None, where: str) -> str:
-    truth = target_answer(case, task, frame)
     completion = line.completion
     if completion is None:
-        completion = f"<think>{line.reasoning}</think><answer>{truth}</answer>"
+        completion = f"<think>{line.reasoning}</think><answer>{target_answer(case, task, frame)}</answer>"
+    if wrong := fault(completion, case, task, frame):
+        raise UserError(f"{where}: the trace of case {case.id} {wrong}; correct or remove it")
+    return completion
+
+
+def fault(completion: str, case: Case, task: Task, frame: Frame | None) -> str | None:
+    """Why a completion is no demonstration of its case, None where it is one."""
     rollout = Rollout(completion)
     answer = parse(rollout, task, frame)
-    about = f"{where}: the trace of case {case.id}"
     if answer.reason is not None:
-        raise UserError(f"{about} has no readable answer ({answer.reason}); {EXPECTED}")
+        return f"has no readable answer ({answer.reason})"
     if not strict_format(rollout) or not answer.reasoning:
-        raise UserError(f"{about} is not <think>REASONING</think><answer>ANSWER</answer> and nothing else")
+        return "is not <think>REASONING</think><answer>ANSWER</answer> and nothing else"
     if not _is_right(answer, case, task):
         given = completion.rpartition("<answer>")[2].removesuffix("</answer>").strip()
-        raise UserError(
-            f"{about} answers {shown(given)}, but the truth is {shown(truth)}; correct or remove it"
-        )
-    return completion
+        return f"answers {shown(given)}, but the truth is {shown(target_answer(case, task, frame))}"
+    return None
 
 
 def _is_right(answer: Answer, case: Case, task: Task) -> bool:
