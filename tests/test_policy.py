@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from vrft_aug.data.load import make_task
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.generate import generate
 from vrft_aug.nouns import Prompt
+from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.recipe import Injection, ModelConfig, StageConfig, TaskConfig
 from vrft_aug.training.material import word_prompts
 from vrft_aug.training.policy import Policy, case_frame, load_policy, lora_config, processed_size
@@ -176,3 +179,17 @@ def test_settings_that_cannot_be_are_one_line(
     with pytest.raises(UserError, match=message) as caught:
         grpo_settings(stage(GRPO, **trainer), policy, tmp_path, seed=1)
     assert "stage 'rewards'" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_recipe_may_choose_the_coordinates(random_policy: Path) -> None:
+    config = ModelConfig(name=str(random_policy), device="cpu", coordinates="unit")
+    assert load_policy(config).space.name == "unit"
+
+
+def test_processed_pixels_need_a_family_that_tells_them(policy: Policy) -> None:
+    silent = SimpleNamespace(image_processor=lambda images, return_tensors: {})
+    other = replace(policy, processor=silent, sizes={})
+    with pytest.raises(UserError, match=r"set model\.coordinates to thousandths, unit or original"):
+        processed_size(other, Image.new("RGB", (30, 20)))
+    speaks_shares = replace(other, space=BoxSpace("unit"), sizes={})
+    assert processed_size(speaks_shares, Image.new("RGB", (30, 20))) == (30, 20)
