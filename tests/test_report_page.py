@@ -24,9 +24,10 @@ from synthetic_run import (
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.report_data import build_report
 from vrft_aug.nouns import Answer, Rollout
-from vrft_aug.report.curves import smoothed, stage_panels, terms_over_rollouts
+from vrft_aug.report.curves import other_panels, smoothed, stage_panels, terms_over_rollouts
 from vrft_aug.report.page import write_comparison, write_report
 from vrft_aug.report.runs import read_run
+from vrft_aug.report.samples import extremes
 
 EVIL = "<script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)> $x_ {{ 7 * 7 }}"
 CASES = {case.id: case for case in grade_cases()}
@@ -81,7 +82,52 @@ def test_page_of_a_run(tmp_path: Path) -> None:
         assert text in html, text
     assert sum(tag == "svg" and "role" in found for tag, found in elements.found) == 3
     pictures = [found for tag, found in elements.found if tag == "img"]
-    assert len(pictures) == html.count("<article") == 9
+    assert len(pictures) == html.count("<article") == 15  # nine drawn by lot, three best, three worst
+
+
+def test_a_page_tells_what_rang_and_what_it_ran_on(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", grade_report(), stages=("warm-up", "grading"))
+    assert "no monitors were logged" in write_report(run, CASES).read_text(encoding="utf-8")
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"stage": "grading", "step": 61, "monitor/words": 9.0, "reward": 1}) + "\n")
+    assert "None rang" in write_report(run, CASES).read_text(encoding="utf-8")
+    alarm = {"stage": "grading", "step": 12, "rule": "copying", "alarm": f"61% is copied. {EVIL}"}
+    (run / "alarms.jsonl").write_text(json.dumps(alarm) + "\n")
+    facts = {
+        "started": "2026-01-02T03:04:05+00:00", "finished": "2026-01-02T04:04:05+00:00",
+        "stages": {"warm-up": {"steps": 20, "seconds": 30, "rollouts": 0},
+                   "grading": {"steps": 60, "seconds": 300, "rollouts": 3840}},
+        "hardware": {"processor": "A & B", "cores": 2, "threads": 1, "memory_gb": 24, "gpus": []},
+        "data": {"grading": [{"task": "grade", "cases": 256, "hash": "dddddddddddd"}]},
+        "versions": {"trl": "1.16.0"},
+    }  # fmt: skip
+    (run / "run.json").write_text(json.dumps(facts))
+    html = write_report(run, CASES).read_text(encoding="utf-8")
+    check_self_contained(html)
+    for text in (
+        "61% is copied.", "grading, step 12", "256 cases, dddddddddddd", "A &amp; B, 2 cores",
+        "no GPU", "60 min",        "trl 1.16.0", "Model card", "Clinical use without validation", "GRPO on grade, 5 min",
+    ):  # fmt: skip
+        assert text in html, text
+
+
+def test_every_monitor_is_drawn_once() -> None:
+    lines = [
+        {"stage": "a", "step": i, "reward": i / 9, "loss": -i, "seconds": i, "rewards/format": i / 9,
+         "monitor/copied_5grams": i / 9, "monitor/self_bleu": i / 10, "monitor/words": 20 + i, "constant": 3}
+        for i in range(9)
+    ]  # fmt: skip
+    panels = {title: [one.name for one in series] for title, series in other_panels(lines, "a")}
+    assert panels == {"monitor": ["copied_5grams", "self_bleu"], "monitor/words": [""], "loss": [""]}
+
+
+def test_best_and_worst_cases() -> None:
+    best, worst = extremes(grade_report(samples=4), CASES)
+    assert [one.shown[0].outcome for one in best] == ["right"] * 3
+    assert all(one.shown[0].outcome != "right" for one in worst) and len(worst) == 3
+    best, worst = extremes(localise_report(), {})
+    assert all("IoU 1.00" in one.shown[0].answer for one in best)
+    assert {one.shown[0].outcome for one in worst} == {"no answer"}
 
 
 def test_page_of_boxes(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ PANELS = (
     ("No answer, by reason", (FAILURE,)),
     ("Tokens per completion", ("completions/mean_length",)),
 )
+NO_MONITORS = ("stage", "step", "seconds")
+IN_A_PANEL = 5  # curves that can be told apart
 GRPO_ONLY_WITHOUT = ("loss",)  # GRPO's loss says nothing about learning; it is shown for SFT alone
 
 
@@ -58,6 +60,35 @@ def stage_panels(lines: Sequence[Mapping[str, Any]], stage: str) -> list[tuple[s
         if series:
             panels.append((title, series))
     return panels
+
+
+def other_panels(lines: Sequence[Mapping[str, Any]], stage: str) -> list[tuple[str, list[Series]]]:
+    """Panels of everything else that a stage logged, by the names it was logged under.
+
+    Names with the same prefix share a panel where all their values lie between 0 and 1; others have their
+    own. What never changes is left out.
+    """
+    of_stage = _of_stage(lines, stage)
+    is_grpo = any("reward" in line for line in of_stage)
+    hidden = GRPO_ONLY_WITHOUT if is_grpo else ()
+    shown = [name for _, names in PANELS for name in names if name not in hidden]
+    panels: dict[str, list[Series]] = {}
+    for name in _logged_names(of_stage):
+        if name in NO_MONITORS or _belongs(name, shown):
+            continue
+        series = _series(of_stage, name, "step")
+        if len(series.y) < 2 or series.y.min() == series.y.max():
+            continue
+        prefix, _, last = name.partition("/")
+        if last and series.y.min() >= 0 and series.y.max() <= 1:
+            panels.setdefault(prefix, []).append(Series(last, series.x, series.y))
+        else:
+            panels[name] = [Series("", series.x, series.y)]
+    return [
+        (title if start == 0 else f"{title}, more", series[start : start + IN_A_PANEL])
+        for title, series in panels.items()
+        for start in range(0, len(series), IN_A_PANEL)
+    ]
 
 
 def stages_logged(lines: Sequence[Mapping[str, Any]]) -> list[str]:

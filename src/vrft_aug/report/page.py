@@ -18,9 +18,10 @@ from vrft_aug.evaluation.statistics import HEADLINES, MEANINGS, REASONS
 from vrft_aug.files import write_text
 from vrft_aug.nouns import Case
 from vrft_aug.report import plots
-from vrft_aug.report.curves import Series, stage_panels, stages_logged, terms_over_rollouts
+from vrft_aug.report.curves import Series, other_panels, stage_panels, stages_logged, terms_over_rollouts
+from vrft_aug.report.facts import card, minutes, provenance, timeline
 from vrft_aug.report.runs import Run, cases_of, knowledge_notes, read_run, rewards_of, rollouts_of
-from vrft_aug.report.samples import run_samples, shared_samples
+from vrft_aug.report.samples import extremes, run_samples, shared_samples
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -38,10 +39,14 @@ def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
     found = read_run(run)
     report = found.report
     known, missing = (cases, "") if cases is not None else cases_of(found)
-    curves = []
-    for stage in stages_logged(found.lines):
-        panels = stage_panels(found.lines, stage)
-        curves.append((stage, plots.learning_curves(panels, "step", f"Learning curves of stage {stage}")))
+    curves = [
+        (
+            stage,
+            plots.learning_curves(stage_panels(found.lines, stage), "step", f"Learning curves of {stage}"),
+            plots.learning_curves(other_panels(found.lines, stage), "step", f"Further monitors of {stage}"),
+        )
+        for stage in stages_logged(found.lines)
+    ]
     context: dict[str, Any] = {
         "title": found.recipe.name,
         "kicker": "VRFT-Aug run",
@@ -49,7 +54,9 @@ def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
         "run": found,
         "report": report,
         "curves": curves,
-        "provenance": _provenance(found),
+        "timeline": timeline(found),
+        "provenance": provenance(found),
+        "card": card(found),
         "samples": [],
     }
     if report is not None:
@@ -58,7 +65,9 @@ def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
             "class_metrics": list(next(iter(report.per_class.values()), {})),
             "by_patient": _by_patient(report),
             "failures": [(reason, metric) for reason, metric in report.failures.items() if metric.value],
-            "reliability": plots.reliability(report),
+            "votes": plots.votes(report),
+            "froc": plots.froc(report),
+            "best_and_worst": extremes(report, known),
             "samples": run_samples(report, known),
             "boxed": _boxed(report),
             "no_pictures": missing,
@@ -128,7 +137,7 @@ def _environment() -> Environment:
         unbounded=UNBOUNDED,
         rewards_of=rewards_of,
         rollouts_of=rollouts_of,
-        minutes=_minutes,
+        minutes=minutes,
         signed=_signed,
         place=lambda value: round(100 * min(1.0, max(0.0, value)), 2),
     )
@@ -139,19 +148,6 @@ def _report_of(run: Run) -> Report:
     if run.report is None:
         raise UserError(f"run {run.folder} has no evaluation; run `vrft evaluate {run.folder}` first")
     return run.report
-
-
-def _provenance(run: Run) -> list[tuple[str, str]]:
-    rows = [("Recipe", run.recipe.name), ("Seed", str(run.recipe.seed))]
-    if run.report is not None:
-        source = run.report.provenance
-        hashes = {"recipe": source.recipe, "data": source.data, "model": source.model}
-        rows += [
-            ("Hashes (SHA-256)", ", ".join(f"{what} {digits}" for what, digits in hashes.items() if digits)),
-            ("Evaluation", f"{_minutes(source.seconds)}; model {source.model_name}"),
-            ("Versions", ", ".join(f"{name} {version}" for name, version in source.versions.items())),
-        ]
-    return rows
 
 
 def _by_patient(report: Report) -> bool:
@@ -179,10 +175,6 @@ def _curves(runs: Mapping[str, list[Run]]) -> dict[str, dict[str, list[Series]]]
             for term, series in terms_over_rollouts(run.lines, run.recipe).items():
                 terms.setdefault(term, {}).setdefault(arm, []).append(series)
     return terms
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _signed(value: float | None) -> str:

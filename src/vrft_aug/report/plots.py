@@ -12,9 +12,7 @@ from markupsafe import Markup, escape
 
 from vrft_aug.evaluation.bootstrap import Metric
 from vrft_aug.evaluation.comparison import Comparison
-from vrft_aug.evaluation.metrics import majority
 from vrft_aug.evaluation.report_data import Report
-from vrft_aug.evaluation.rows import vote_key
 from vrft_aug.evaluation.statistics import MEANINGS
 from vrft_aug.report.curves import Series, smoothed
 
@@ -115,31 +113,78 @@ def forest(compared: Comparison, what: str) -> Markup:
     return _figure([drawing(name) for name in compared.headline], what, height=1.1 + 0.36 * len(arms))
 
 
-def reliability(report: Report) -> Markup:
-    """How often a majority of samples is right, by the share of samples that it has; "" without votes."""
-    shares, right = [], []
-    for row in report.rows:
-        winner = majority(row.votes, report.labels)
-        if winner is not None:
-            shares.append(row.votes[winner] / row.samples)
-            right.append(winner == vote_key(report.kind, row.truth or ""))
-    if not shares:
-        return Markup("")
-    bins = np.digitize(shares, np.linspace(0, 1, 6)[1:-1], right=True)
+def votes(report: Report) -> Markup:
+    """What the votes of the samples are worth: reliability, risk and coverage, pass@k; "" without votes."""
+    curves = report.curves
+    drawings: list[Draw] = []
 
-    def draw(axes: Axes) -> None:
+    def draw_reliability(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
-        for place in np.unique(bins):
-            inside = bins == place
-            x, y = np.mean(np.array(shares)[inside]), np.mean(np.array(right)[inside])
-            axes.plot([x], [y], "o", color=COLOURS[0], markersize=6)
+        x, y = [one.confidence for one in curves.reliability], [one.accuracy for one in curves.reliability]
+        axes.plot(x, y, "-", color=COLOURS[0], linewidth=1, alpha=0.5)
+        most = max(one.n for one in curves.reliability)
+        for one in curves.reliability:
+            size = 4 + 7 * (one.n / most) ** 0.5
+            axes.plot([one.confidence], [one.accuracy], "o", color=COLOURS[0], markersize=size)
             axes.annotate(
-                f"n = {inside.sum()}", (x, y), xytext=(7, -3), textcoords="offset points", fontsize=8
+                f"{one.n}", (one.confidence, one.accuracy), (7, -9), textcoords="offset points", fontsize=7
             )
-        axes.set(xlabel="share of the samples", ylabel="share right", xlim=(0, 1.25), ylim=(-0.05, 1.05))
+        axes.set(title="Reliability", xlabel="share of the samples", ylabel="share right", xlim=(0, 1.08))
+        axes.set_ylim(-0.04, 1.06)
         axes.grid(True)
 
-    return _figure([draw], "Share of votes against share right", height=2.8)
+    def draw_risk(axes: Axes) -> None:
+        points = curves.risk_coverage
+        axes.step([p.coverage for p in points], [p.risk for p in points], where="post", color=COLOURS[1])
+        axes.plot([p.coverage for p in points], [p.risk for p in points], "o", color=COLOURS[1], markersize=4)
+        highest = max(p.risk for p in points)
+        axes.set(title="Answering only when sure", xlabel="share of the cases answered", ylabel="share wrong")
+        axes.set(xlim=(0, 1.03), ylim=(0, max(0.1, highest * 1.15)))
+        axes.grid(True)
+
+    def draw_pass(axes: Axes) -> None:
+        for one in curves.pass_at:
+            _pillar(axes, one.k, one.rate, COLOURS[2])
+        rates = [(one.k, one.rate.value) for one in curves.pass_at if one.rate.value is not None]
+        axes.plot(
+            [k for k, _ in rates], [rate for _, rate in rates], color=COLOURS[2], linewidth=1, alpha=0.5
+        )
+        axes.set(title="At least one of k right", xlabel="k samples", ylabel="share of the cases")
+        axes.set_ylim(0, 1.05)
+        axes.grid(True)
+
+    if curves.reliability:
+        drawings.append(draw_reliability)
+    if curves.risk_coverage:
+        drawings.append(draw_risk)
+    if curves.pass_at:
+        drawings.append(draw_pass)
+    return _figure(drawings, "Reliability of votes, risk and coverage, pass at k", height=2.8)
+
+
+def froc(report: Report) -> Markup:
+    """True boxes found against false boxes a picture; "" where boxes have no more than one confidence."""
+    points = report.curves.froc
+    if len(points) < 2:
+        return Markup("")
+
+    def draw(axes: Axes) -> None:
+        axes.plot(
+            [p.false_per_image for p in points], [p.sensitivity for p in points], "o-",
+            color=COLOURS[0], markersize=3, linewidth=1.4,
+        )  # fmt: skip
+        axes.set(title="FROC", xlabel="false boxes a picture", ylabel="true boxes found")
+        axes.set(xlim=(0, None), ylim=(-0.03, 1.05))
+        axes.grid(True)
+
+    return _figure([draw], "True boxes found against false boxes a picture", height=2.8)
+
+
+def _pillar(axes: Axes, x: float, metric: Metric, colour: str) -> None:
+    if metric.low is not None and metric.high is not None:
+        axes.plot([x, x], [metric.low, metric.high], color=colour, linewidth=2.2, solid_capstyle="round")
+    if metric.value is not None:
+        axes.plot([x], [metric.value], "o", markersize=5, color=colour)
 
 
 def arm_colour(arms: Sequence[str], arm: str) -> str:

@@ -16,7 +16,7 @@ from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.nouns import Case
 from vrft_aug.recipe import Recipe, StageConfig
 from vrft_aug.recipe_file import RUN_RECIPE, load_recipe
-from vrft_aug.run_logs import METRICS, read_lines
+from vrft_aug.run_logs import ALARMS, METRICS, read_lines
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,13 @@ class Run:
     report: Report | None
     lines: tuple[Mapping[str, Any], ...]  # of metrics.jsonl
     stages: Mapping[str, Mapping[str, float]]  # trained stage -> steps, seconds, rollouts
+    facts: Mapping[str, Any]  # of run.json: started, finished, versions, hardware, data
+    alarms: tuple[Mapping[str, Any], ...]  # of alarms.jsonl: stage, step, rule, alarm
+
+    @property
+    def watched(self) -> bool:
+        """Whether training logged the monitors that alarms are made from."""
+        return any(name.startswith("monitor/") for line in self.lines for name in line)
 
 
 def read_run(folder: Path) -> Run:
@@ -38,14 +45,16 @@ def read_run(folder: Path) -> Run:
         raise UserError(
             f"{folder} holds no {RUN_RECIPE}; expected a run folder that `vrft train` has written"
         )
-    evaluation = folder / EVALUATION
+    evaluation, facts = folder / EVALUATION, _facts(folder / "run.json")
     return Run(
         folder=folder,
         recipe=load_recipe(str(recipe_file)),
         recipe_text=recipe_file.read_text(encoding="utf-8"),
         report=load_report(evaluation) if evaluation.is_file() else None,
         lines=tuple(read_lines(folder / METRICS)),
-        stages=_stages(folder / "run.json"),
+        stages=facts["stages"] if isinstance(facts.get("stages"), dict) else {},
+        facts=facts,
+        alarms=tuple(line for line in read_lines(folder / ALARMS) if "alarm" in line),
     )
 
 
@@ -102,9 +111,9 @@ def rollouts_of(stage: StageConfig) -> int:
     return stage.steps * stage.prompts_per_step * stage.generations if stage.method == "grpo" else 0
 
 
-def _stages(path: Path) -> dict[str, dict[str, float]]:
+def _facts(path: Path) -> dict[str, Any]:
     try:
-        stages = json.loads(path.read_text(encoding="utf-8")).get("stages", {})
-    except (OSError, ValueError, AttributeError):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
-    return stages if isinstance(stages, dict) else {}
+    return facts if isinstance(facts, dict) else {}

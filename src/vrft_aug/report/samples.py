@@ -14,6 +14,7 @@ from vrft_aug.nouns import Box, Case, TaskKind
 from vrft_aug.perception.matching import matched_iou
 from vrft_aug.report.pictures import SIDE, thumbnail
 
+EXTREMES = 3  # best, and worst, cases on the page of a run
 EACH = 3  # cases of each outcome on the page of a run
 SHARED = 8  # cases on a page of arms
 WIDE = 640  # pixels of a picture's longer side where boxes are asked for
@@ -51,6 +52,39 @@ def run_samples(report: Report, cases: Mapping[str, Case]) -> list[Sample]:
         rows = [row for row in report.rows if row_outcome(report.kind, row) == outcome]
         chosen += random.Random(report.seed).sample(rows, min(EACH, len(rows)))
     return [_sample(report.kind, [("", row)], cases.get(row.case)) for row in chosen]
+
+
+def extremes(report: Report, cases: Mapping[str, Case]) -> tuple[list[Sample], list[Sample]]:
+    """The best and the worst cases, `EXTREMES` each at most: chosen by merit, unlike all other samples.
+
+    Best is right (of boxes: by IoU) with the surest vote; worst the farthest from the truth (in grades, IoU)
+    with the surest vote, and no answer at all. Ties are broken by the report's seed.
+    """
+    drawn = random.Random(report.seed).sample(range(len(report.rows)), len(report.rows))
+    by_merit = sorted((report.rows[i] for i in drawn), key=lambda row: _merit(report, row))
+    worst = [row for row in by_merit if row_outcome(report.kind, row) != "right"][:EXTREMES]
+    best = [row for row in reversed(by_merit) if row_outcome(report.kind, row) == "right"][:EXTREMES]
+
+    def shown(rows: Sequence[Row]) -> list[Sample]:
+        return [_sample(report.kind, [("", row)], cases.get(row.case)) for row in rows]
+
+    return shown(best), shown(worst)
+
+
+def _merit(report: Report, row: Row) -> float:
+    """From 1 (right, and sure of it) down to -1 and below (far off, and sure of it)."""
+    if row.reason is not None:
+        return -2.0
+    share = max(row.votes.values(), default=0) / row.samples if row.samples else 0.0
+    if report.kind == "localise":
+        return matched_iou(row.boxes or (), row.true_boxes or ())
+    if row_outcome(report.kind, row) == "right":
+        return 0.5 + 0.5 * share
+    places = {label: i for i, label in enumerate(report.labels)}
+    off = 1.0
+    if report.kind == "grade" and row.truth in places and row.answer in places:
+        off = abs(places[row.truth] - places[row.answer]) / max(1, len(places) - 1)
+    return -off - 0.1 * share
 
 
 def shared_samples(reports: Mapping[str, Report], cases: Mapping[str, Case]) -> list[Sample]:

@@ -15,7 +15,7 @@ from rich.console import Console
 from vrft_aug.constants import material_constants
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.evaluate import RUN_MODEL, evaluate
-from vrft_aug.evaluation.provenance import package_versions
+from vrft_aug.evaluation.provenance import hash_cases, package_versions
 from vrft_aug.evaluation.report_data import FILE_NAME as EVALUATION
 from vrft_aug.evaluation.report_data import save_report
 from vrft_aug.files import write_text
@@ -24,6 +24,7 @@ from vrft_aug.report.page import write_report
 from vrft_aug.run_logs import ALARMS, METRICS, ROLLOUTS, cut_back, read_lines
 from vrft_aug.training.checkpoints import keep_only, last_checkpoint, publish_copy, publish_model
 from vrft_aug.training.grpo import train_grpo
+from vrft_aug.training.hardware import hardware
 from vrft_aug.training.loop import StageJob
 from vrft_aug.training.material import Material, stage_scorer
 from vrft_aug.training.order import stage_seed
@@ -55,7 +56,9 @@ def train(recipe: Recipe, output: Path, resume: bool = False, overwrite: bool = 
         **_facts(output),
         "finished": None,
         "versions": package_versions(),
+        "hardware": hardware(),
     }
+    facts.setdefault("data", _data_facts(recipe, materials))
     write_text(output / RUN_FILE, json.dumps(facts, indent=1) + "\n")
     console = Console(stderr=True)
     if new:
@@ -122,6 +125,17 @@ def _facts(output: Path) -> dict[str, Any]:
     path = output / RUN_FILE
     facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return facts
+
+
+def _data_facts(recipe: Recipe, materials: Sequence[Sequence[Material]]) -> dict[str, list[dict[str, Any]]]:
+    """Stage -> for each of its tasks, how many cases were trained on and their hash."""
+    return {
+        stage.name: [
+            {"task": part.task.name, "cases": len(part.cases), "hash": hash_cases(part.cases)}
+            for part in parts
+        ]
+        for stage, parts in zip(recipe.stages, materials, strict=True)
+    }
 
 
 def _now() -> str:
