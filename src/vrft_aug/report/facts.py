@@ -100,12 +100,6 @@ def card(run: Run) -> list[tuple[str, str]]:
         rows.append(("Evaluated on", f"split {report.split}: {cases}. One split of one data set."))
     rows.append(
         (
-            "Evaluated on",
-            f"split {report.split}: {len(report.rows)} cases{of}. One split of one data set.",
-        )
-    )
-    rows.append(
-        (
             "Its reasoning",
             "is generated text. It can be wrong where the answer is right, and it need not be why the model "
             "answered so.",

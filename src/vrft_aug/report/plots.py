@@ -233,8 +233,9 @@ def _inline(svg: str, what: str) -> Markup:
     svg = svg.replace(INK, "currentColor")
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     assert box is not None, "matplotlib writes a viewBox"
+    width = float(box[1]) * 1.3  # as wide at most; on a phone it scrolls before its text gets too small
     opening = (
         f'<svg viewBox="{box[0][9:-1]}" role="img" aria-label="{escape(what)}" '
-        f'style="max-width:{float(box[1]) * 1.3:.0f}px">'
+        f'style="max-width:{width:.0f}px;min-width:{min(width, 608):.0f}px">'
     )
     return Markup(re.sub(r"<svg[^>]*>", lambda _: opening, svg, count=1))  # matplotlib has escaped all text
