@@ -151,7 +151,9 @@ def test_paraphrase_passes_and_copying_earns_nothing_extra() -> None:
         ("mild", "New vessels.", 0),
         ("moderate", "Haemorrhages and exudates, new vessels.", 1 / 3),
         ("moderate", "Haemorrhages.", 1),
-        ("moderate", "Haemorrhages, but no exudates.", 0),  # one right, one wrong
+        ("moderate", "Haemorrhages, but no exudates.", 1),  # not every moderate case has exudates
+        ("moderate", "No haemorrhages, no exudates.", 0),
+        ("moderate", "Haemorrhages. No haemorrhages. Exudates.", 0),
         ("none", "No haemorrhages.", 1),
         ("none", "Exudates, no haemorrhages.", 0),
         ("none", "It is calm.", 0),

@@ -13,10 +13,11 @@ Findings = frozenset[str]
 def consistency(answer: Answer, case: Case, task: Task, bank: KnowledgeBank) -> float | None:
     """How far the findings in the reasoning belong to the class that is answered, 0..1.
 
-    See `agreement`; what speaks against the class is what the bank says so of, and what belongs to other
-    classes alone (of a grade task: to higher grades). Stating findings that the class leaves open is free
-    as long as they are few: the value falls with the square of their share, to 0 for listing them all.
-    0 for reasoning without a finding and for an unparseable answer; None where the task has no labels.
+    See `agreement`. Wrong is what the bank says speaks against the class, and what belongs to other classes
+    alone (of a grade task: to higher grades). To deny a finding of the class is no mistake, for few are
+    always there, but earns nothing either. Stating findings that the class leaves open is free as long as
+    they are few: the value falls with the square of their share, to 0 for listing them all. 0 for reasoning
+    without a finding and for an unparseable answer; None where the task has no labels.
     """
     if task.kind not in ("classify", "grade", "multilabel"):
         return None
@@ -27,7 +28,9 @@ def consistency(answer: Answer, case: Case, task: Task, bank: KnowledgeBank) -> 
     present, absent = class_findings(bank, task, answer.value)
     left_open = frozenset(words) - present - absent
     listed = len(said.present & left_open) / len(left_open) if left_open else 0.0
-    return agreement(said, present, absent) * (1 - listed**2)
+    # Typical is not necessary: a class keeps to itself though one of its findings is denied.
+    stated = Mentions(said.present, said.absent - present | (said.present & said.absent))
+    return agreement(stated, present, absent) * (1 - listed**2)
 
 
 def grounding(answer: Answer, case: Case, task: Task, bank: KnowledgeBank) -> float | None:
