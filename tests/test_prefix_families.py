@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from functools import partial
+from functools import partial, wraps
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from trl.trainer.utils import add_fused_lm_head
 import tiny_families
 from vrft_aug.training.prefix import attention, decode_groups
 from vrft_aug.training.prefix import trainer as sharing
+from vrft_aug.training.prefix.features import FeatureCache, tower_version
 from vrft_aug.training.prefix.rows import join_rows, split_rows
 
 IMAGES, WORDS, C = (1, 2, 1), (5, 12, 3), 7  # of three prompts; completion tokens
@@ -30,7 +32,7 @@ def unwrapped(model: Any) -> Any:
 ACCELERATOR = SimpleNamespace(autocast=nullcontext, unwrap_model=unwrapped)
 TRAINER = SimpleNamespace(accelerator=ACCELERATOR)  # all that is needed of a trainer to score
 stock_log_probs = partial(GRPOTrainer._get_per_token_logps_and_entropies.__wrapped__, TRAINER)
-our_log_probs = partial(sharing._log_probs, TRAINER, stock_log_probs)
+our_log_probs = partial(sharing._log_probs, TRAINER, stock_log_probs, WeakKeyDictionary())
 
 
 def batch(family: str, copies: int) -> dict[str, Any]:
@@ -131,3 +133,60 @@ def test_completions_equal_stock(family: str) -> None:
         torch.manual_seed(3)
         drawn.append(generate(generation_config=config, **inputs))
     assert torch.equal(*drawn)
+
+
+@FAMILIES
+def test_frozen_tower_runs_once_for_each_image(family: str) -> None:
+    model = scoring_model(family)
+    language = {
+        id(p) for p in [*model.get_decoder().parameters(), *model.get_output_embeddings().parameters()]
+    }
+    for parameter in model.parameters():
+        parameter.requires_grad_(id(parameter) in language)
+    assert tower_version(model.base_model) is not None
+    backbone, ran = model.base_model, []
+    stock_features = backbone.get_image_features
+    inputs = batch(family, 4)
+    stock = scores_and_gradient(stock_log_probs, model, inputs)
+
+    @wraps(stock_features)
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        ran.append(1)
+        return stock_features(*args, **kwargs)
+
+    backbone.get_image_features = counted
+    cache = FeatureCache()
+    with cache.serving(backbone):
+        for _ in range(2):
+            assert_equal(scores_and_gradient(our_log_probs, model, inputs), stock)
+        prompts = tiny_families.prompts(family, list(IMAGES), list(WORDS))
+        config = GenerationConfig(max_new_tokens=3, do_sample=False, pad_token_id=0)
+        group = torch.arange(3)
+        ours = model.generate(**prompts, generation_config=config, custom_generate=decode_groups, group=group)
+    assert len(ran) == 1
+    assert torch.equal(ours, model.generate(**prompts, generation_config=config))
+    with torch.no_grad():
+        next(p for p in backbone.parameters() if not p.requires_grad).add_(1)  # as loading weights does
+    ran.clear()
+    with cache.serving(backbone):
+        scores_and_gradient(our_log_probs, model, inputs)
+    assert len(ran) == 1
+
+
+def test_features_are_bounded_and_trained_towers_are_not_kept() -> None:
+    model = scoring_model("gemma3")
+    assert tower_version(model.base_model) is None
+    ran = []
+
+    def features(pixel_values: torch.Tensor, **_: Any) -> SimpleNamespace:
+        ran.append(len(pixel_values))
+        return SimpleNamespace(pooler_output=pixel_values.flatten(1)[:, :4])
+
+    backbone = model.base_model.requires_grad_(False)
+    backbone.get_image_features = features
+    cache, pictures = FeatureCache(limit=32), torch.randn(3, 3, 2, 2)  # two images of four numbers
+    with cache.serving(backbone):
+        for chosen in ([0, 1], [1, 0, 1], [2], [1, 2], [0]):
+            served = backbone.get_image_features(pictures[chosen]).pooler_output
+            assert torch.equal(served, pictures[chosen].flatten(1)[:, :4])
+    assert ran == [2, 1, 1]  # the third image took the place of the first

@@ -64,9 +64,10 @@ def prompts() -> list[dict[str, Any]]:
 
 def make_trainer(folder: Path, processor: Any, output: Path, **settings: Any) -> GRPOTrainer:
     peft_config = settings.pop("peft_config", None)
+    settings.setdefault("max_steps", 3)
     config = GRPOConfig(
         output_dir=str(output), per_device_train_batch_size=4, num_generations=4, max_completion_length=C,
-        max_steps=3, learning_rate=1e-3, bf16=False, use_cpu=True, gradient_checkpointing=False, report_to=[],
+        learning_rate=1e-3, bf16=False, use_cpu=True, gradient_checkpointing=False, report_to=[],
         save_strategy="no", logging_steps=1, disable_tqdm=True, **settings,
     )  # fmt: skip
 
@@ -187,12 +188,22 @@ def test_each_prompt_goes_through_the_model_once(
     assert grids == [5]
 
 
-@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
-def test_training_run_equals_stock(policy_folder: Path, processor: Any, tmp_path: Path, lora: bool) -> None:
+@pytest.mark.parametrize(
+    ("steps", "lora"),
+    [
+        pytest.param(3, False, id="full"),
+        pytest.param(3, True, id="lora"),
+        pytest.param(20, False, id="long", marks=pytest.mark.slow),
+    ],
+)
+def test_training_run_equals_stock(
+    policy_folder: Path, processor: Any, tmp_path: Path, steps: int, lora: bool
+) -> None:
     """Sampling, old and reference log-probabilities, KL, micro-batches: every logged number is stock's."""
     settings: dict[str, Any] = {
         "gradient_accumulation_steps": 2, "steps_per_generation": 4, "num_iterations": 2, "beta": 0.1,
         "generation_kwargs": {"min_new_tokens": C},  # until a completion ends, random numbers are stock's too
+        "max_steps": steps,
     }  # fmt: skip
     if lora:
         settings["peft_config"] = LoraConfig(r=4, target_modules=["q_proj", "v_proj"])
@@ -202,7 +213,7 @@ def test_training_run_equals_stock(policy_folder: Path, processor: Any, tmp_path
         assert enable_prefix_sharing(trainer) if shared else True
         trainer.train()
         histories.append([line for line in trainer.state.log_history if "loss" in line])
-    assert len(histories[0]) == 3
+    assert len(histories[0]) == steps
     for stock, ours in zip(*histories, strict=True):
         assert set(ours) == set(stock)
         for name in set(stock) - {"step_time"}:
@@ -254,8 +265,12 @@ def test_processor_handles_equal_rows_once(processor: Any, monkeypatch: pytest.M
         return result
 
     monkeypatch.setattr(image_processor, "preprocess", counted)
-    once = model_inputs(OncePerPrompt(processor), 3, prompts())
+    remembering = OncePerPrompt(processor)
+    once = model_inputs(remembering, 3, prompts())
     assert sum(handled) == 5  # pictures of the five prompts
+    again = model_inputs(remembering, 3, prompts())  # TRL asks twice
+    assert sum(handled) == 5
+    assert torch.equal(again["pixel_values"], plain["pixel_values"])
     assert set(once) == set(plain)
     assert all(torch.equal(once[name], plain[name]) for name in plain)
 

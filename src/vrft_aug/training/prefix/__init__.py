@@ -4,7 +4,8 @@ GRPO samples G completions for each prompt, and stock TRL repeats the prompt and
 processor, in sampling, and in every forward and backward. Here each of these happens once per prompt:
 
 - `rows`: which rows of a batch hold the same prompt with the same images
-- `processing`: the processor runs once per prompt
+- `processing`: the processor runs once per prompt, its images once per batch
+- `features`: a frozen vision tower runs once per image of the whole run
 - `packing`: prompts and completions lie in one sequence, every prompt once, no padding
 - `attention`, `merged`, `seats`: completions attend to the one copy of their prompt
 - `scoring`: log-probabilities from one pass over that sequence; gradients of a group meet in its prompt

@@ -8,13 +8,16 @@ runs and the reason is logged once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
+from contextlib import AbstractContextManager
 from functools import cache, partial, wraps
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
 from vrft_aug.training.prefix.families import IMAGE_FIELDS, TOKEN_FIELDS, why_not_model
+from vrft_aug.training.prefix.features import FeatureCache
 from vrft_aug.training.prefix.processing import OncePerPrompt
 from vrft_aug.training.prefix.rows import group_rows, join_rows, same_inputs, split_rows
 from vrft_aug.training.prefix.sampling import decode_groups
@@ -22,6 +25,7 @@ from vrft_aug.training.prefix.scoring import score_completions
 from vrft_aug.training.prefix.swapped import swapped
 
 logger = logging.getLogger(__name__)
+Caches = MutableMapping[Any, FeatureCache]
 
 
 def enable_prefix_sharing(trainer: Any) -> bool:
@@ -34,12 +38,13 @@ def enable_prefix_sharing(trainer: Any) -> bool:
     if reason := why_not(trainer):
         _say_once(f"prefix sharing is off: {reason}")
         return False
+    features: Caches = WeakKeyDictionary()  # of each model whose vision tower is frozen
     trainer._generate_and_score_completions = _processing_once(
         trainer, trainer._generate_and_score_completions
     )
-    trainer._generate_single_turn = _sampling_once(trainer, trainer._generate_single_turn)
+    trainer._generate_single_turn = _sampling_once(trainer, trainer._generate_single_turn, features)
     trainer._get_per_token_logps_and_entropies = partial(
-        _log_probs, trainer, trainer._get_per_token_logps_and_entropies
+        _log_probs, trainer, trainer._get_per_token_logps_and_entropies, features
     )
     return True
 
@@ -64,12 +69,13 @@ def _processing_once(trainer: Any, stock: Callable[..., Any]) -> Callable[..., A
     return generate_and_score
 
 
-def _sampling_once(trainer: Any, stock: Callable[..., Any]) -> Callable[..., Any]:
+def _sampling_once(trainer: Any, stock: Callable[..., Any], features: Caches) -> Callable[..., Any]:
     @wraps(stock)
     def generate_single_turn(prompt_ids: Any, images: Any, *args: Any, **kwargs: Any) -> Any:
         model = _causal_model(trainer, trainer.model)
         counts = [len(own or ()) for own in images] if images else [0] * len(prompt_ids)
-        with swapped(model, "generate", partial(generate_shared, model.generate, counts)):
+        generate = partial(generate_shared, model.generate, counts)
+        with swapped(model, "generate", generate), _serving(features, model.base_model):
             return stock(prompt_ids, images, *args, **kwargs)
 
     return generate_single_turn
@@ -115,6 +121,7 @@ def _rows(inputs: dict[str, Any], images: list[int]) -> tuple[list[dict[str, Any
 def _log_probs(
     trainer: Any,
     stock: Callable[..., Any],
+    features: Caches,
     model: Any,
     input_ids: torch.Tensor,
     attention_mask: torch.Tensor,
@@ -143,13 +150,17 @@ def _log_probs(
         )  # fmt: skip
     causal, step = _causal_model(trainer, model), batch_size or len(rows)
     ids, mask = input_ids[:, length:], attention_mask[:, length:]
-    with trainer.accelerator.autocast():
+    with trainer.accelerator.autocast(), _serving(features, causal.base_model):
         parts = [
             score_completions(model, causal, rows[a : a + step], ids[a : a + step], mask[a : a + step])
             for a in range(0, len(rows), step)
         ]
     log_probs, entropies = zip(*parts, strict=True)
     return torch.cat(log_probs), torch.cat(entropies) if compute_entropy else None, None
+
+
+def _serving(features: Caches, backbone: Any) -> AbstractContextManager[None]:
+    return features.setdefault(backbone, FeatureCache()).serving(backbone)
 
 
 def _causal_model(trainer: Any, model: Any) -> Any:
