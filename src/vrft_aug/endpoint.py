@@ -73,8 +73,8 @@ class Endpoint:
 
         `temperature` 0 is greedy, None the server's default; `schema` is a JSON schema that the reply must
         follow, where the server knows how. Reasoning that a server splits off comes back in `<think>` tags.
-        Raises UserError for whatever the server refuses (RequestRefused where another request may do), and where
-        it is not reached after all retries.
+        Raises UserError for whatever the server refuses (RequestRefused where another request may do), and
+        where it is not reached after all retries.
         """
         request: dict[str, Any] = {"model": self.model, "messages": _with_images(messages, images)}
         settings = {"seed": seed, "temperature": temperature, "max_tokens": max_tokens}
