@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vrft_aug.answer import parse
@@ -225,6 +225,7 @@ boxes = st.lists(box, max_size=6).map(tuple)
 
 
 @every_term
+@settings(max_examples=40)
 @given(said=boxes, true=boxes)
 def test_a_share_symmetric_and_whole_for_the_truth(
     term: str, said: tuple[Box, ...], true: tuple[Box, ...]
@@ -239,6 +240,7 @@ def test_a_share_symmetric_and_whole_for_the_truth(
 
 
 @every_term
+@settings(max_examples=40)
 @given(said=boxes, true=boxes, extra=box)
 def test_more_boxes_than_there_are_only_cost(
     term: str, said: tuple[Box, ...], true: tuple[Box, ...], extra: Box
@@ -250,6 +252,7 @@ def test_more_boxes_than_there_are_only_cost(
 
 
 @every_term
+@settings(max_examples=40)
 @given(
     shape=box, way=st.tuples(st.floats(-1, 1), st.floats(-1, 1)), far=st.floats(0, 200), near=st.floats(0, 1)
 )
@@ -264,6 +267,7 @@ def test_farther_never_pays_more(
 
 
 @every_term
+@settings(max_examples=40)
 @given(shape=box, small=st.floats(0.05, 1), smaller=st.floats(0.05, 1))
 def test_less_overlap_never_pays_more(term: str, shape: Box, small: float, smaller: float) -> None:
     def shrunk(share: float) -> tuple[Box, ...]:
@@ -287,6 +291,7 @@ def test_a_tighter_threshold_never_pays_more(
 
 
 @every_term
+@settings(max_examples=40)
 @given(target=st.one_of(st.none(), boxes), kind=st.sampled_from(["localise", "grade", "answer"]), said=boxes)
 def test_none_comes_from_the_case_alone(
     term: str, target: tuple[Box, ...] | None, kind: Any, said: tuple[Box, ...]
