@@ -10,10 +10,11 @@ from PIL import Image
 
 from shades import GRPO, shade_recipe
 from vrft_aug.errors import UserError
+from vrft_aug.evaluation.annotate import annotate, draw_boxes
 from vrft_aug.evaluation.evaluate import evaluate, evaluate_path
-from vrft_aug.evaluation.predict import draw_boxes, predict_images, task_injection
+from vrft_aug.evaluation.predict import predict_images, task_injection
 from vrft_aug.evaluation.report_data import load_report
-from vrft_aug.nouns import Box, Case, Prompt, Rollout, Target
+from vrft_aug.nouns import Answer, Box, Case, Prompt, Rollout, Target
 from vrft_aug.recipe_file import save_recipe
 from vrft_aug.training.material import draw
 from vrft_aug.training.policy import load_policy
@@ -117,16 +118,17 @@ def test_predict_draws_boxes_on_copies(run: Path, tmp_path: Path, says) -> None:
     assert first["answer"] == [{"bbox": [30.0, 60.0, 120.0, 120.0], "label": "spot"}]
     assert first["reason"] is None and first["picture"] != second["picture"]
     drawn = Image.open(first["picture"])
-    assert drawn.size == (240, 240) and drawn.getpixel((75, 60)) != (90, 90, 90)
-    assert drawn.getpixel((200, 200)) == (90, 90, 90) and picture.read_bytes() == before
+    assert drawn.width == 480 and drawn.height > 480  # twice as large, with a caption
+    assert drawn.getpixel((150, 120)) != (90, 90, 90)
+    assert drawn.getpixel((400, 400)) == (90, 90, 90) and picture.read_bytes() == before
 
 
 def test_predict_answers_the_evaluated_task_by_default(run: Path, tmp_path: Path, says) -> None:
     seen = says(DARK)
     Image.new("RGB", (64, 64)).save(tmp_path / "eye.png")
     (result,) = predict_images(run, [tmp_path / "eye.png"], tmp_path / "out")
-    assert result["answer"] == "dark" and result["reasoning"] == "It is so." and result["picture"] is None
-    assert not (tmp_path / "out").exists() and "dark or bright" in str(seen[0].messages)
+    assert result["answer"] == "dark" and result["reasoning"] == "It is so."
+    assert Image.open(result["picture"]).height > 448 and "dark or bright" in str(seen[0].messages)
 
 
 def test_predict_says_what_is_wrong(run: Path, tmp_path: Path) -> None:
@@ -143,6 +145,12 @@ def test_predict_says_what_is_wrong(run: Path, tmp_path: Path) -> None:
 def test_a_task_is_asked_with_the_knowledge_it_was_trained_with(random_policy: Path) -> None:
     recipe = shade_recipe(random_policy)
     assert task_injection(recipe, "spot").style == "none"
+
+
+def test_a_long_reasoning_stays_on_the_picture() -> None:
+    answer = Answer(None, "ambiguous", "word " * 2000)
+    drawn = annotate(Image.new("RGB", (28, 28)), answer, [])
+    assert drawn.width == 448 and 448 < drawn.height < 900
 
 
 def test_boxes_at_the_edge_are_drawn(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ for command in (
     compare,
     runs.report,
     view.view,
+    view.ui,
     bench.bench,
 ):
     app.command()(command)

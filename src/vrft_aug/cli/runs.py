@@ -110,11 +110,11 @@ def predict(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Pictures.")],
     task: Annotated[str | None, typer.Option(help="A task of the run; default: the evaluated one.")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="For pictures with boxes; default: RUN/predictions.")
+        Path | None, typer.Option("--output", "-o", help="For the pictures; default: RUN/predictions.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer about pictures, with boxes drawn on copies."""
+    """Answer about pictures; boxes, answer and reasoning on copies of them."""
     from vrft_aug.evaluation.predict import predict_images
 
     results = predict_images(run, images, output or run / "predictions", task)
@@ -126,8 +126,7 @@ def predict(
         typer.echo(f"{result['image']}: {value if isinstance(value, str) else json.dumps(value)}")
         if result["reasoning"]:
             typer.echo(f"  {result['reasoning']}")
-        if result["picture"]:
-            typer.echo(f"  drawn in {result['picture']}")
+        typer.echo(f"  drawn in {result['picture']}")
 
 
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run.")]) -> None:

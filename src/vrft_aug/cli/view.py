@@ -21,3 +21,17 @@ def view(
     from vrft_aug.view.server import serve
 
     serve(runs, host, port, public)
+
+
+def ui(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")],
+    task: Annotated[str | None, typer.Option(help="A task of the run; default: the evaluated one.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Sampled answers that vote.")] = 8,
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
+    public: Public = False,
+) -> None:
+    """A page to drop a picture on; needs the extra `ui`."""
+    from vrft_aug.view.ui import serve_ui
+
+    serve_ui(run, task, samples, host, port, public)
