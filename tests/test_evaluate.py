@@ -12,12 +12,13 @@ from shades import GRPO, shade_recipe
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.annotate import annotate, draw_boxes
 from vrft_aug.evaluation.evaluate import evaluate, evaluate_path
-from vrft_aug.evaluation.predict import predict_images, task_injection
+from vrft_aug.evaluation.predict import load_predictor, predict_images, task_injection
 from vrft_aug.evaluation.report_data import load_report
 from vrft_aug.nouns import Answer, Box, Case, Prompt, Rollout, Target
 from vrft_aug.recipe_file import save_recipe
 from vrft_aug.training.material import draw
 from vrft_aug.training.policy import load_policy
+from vrft_aug.view.ui import answer_image, make_page
 
 DARK = "<think>It is so.</think><answer>dark</answer>"
 SPOT = '<think></think><answer>[{"bbox_2d":[14,28,56,56],"label":"spot"}]</answer>'
@@ -145,6 +146,16 @@ def test_predict_says_what_is_wrong(run: Path, tmp_path: Path) -> None:
 def test_a_task_is_asked_with_the_knowledge_it_was_trained_with(random_policy: Path) -> None:
     recipe = shade_recipe(random_policy)
     assert task_injection(recipe, "spot").style == "none"
+
+
+def test_a_dropped_picture_is_answered_with_boxes_and_votes(run: Path, says) -> None:
+    says(SPOT)
+    predictor = load_predictor(run, "spot")
+    drawn, said, reasoning, votes = answer_image(predictor, Image.new("RGB", (240, 240), (90, 90, 90)), 4)
+    assert said == "1 box" and votes == {"1 box": 1.0} and isinstance(reasoning, str)
+    assert drawn.size == (240, 240) and drawn.getpixel((75, 60)) != (90, 90, 90)
+    pytest.importorskip("gradio", reason="needs Gradio (extra `ui`)")
+    assert make_page(predictor, 4).title == "VRFT-Aug"
 
 
 def test_a_long_reasoning_stays_on_the_picture() -> None:

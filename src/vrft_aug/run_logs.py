@@ -12,6 +12,7 @@ from vrft_aug.files import write_text
 
 METRICS = "metrics.jsonl"  # a line a step
 ROLLOUTS = "rollouts.jsonl"  # every sampled completion with every reward term
+TENSORBOARD = "tensorboard"  # a folder, where a recipe asks for it
 ALARMS = "alarms.jsonl"  # {"stage", "step", "rule", "alarm"}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.training.dynamic import DynamicSampler
+from vrft_aug.training.loggers import LoggerPictures
 from vrft_aug.training.loop import StageJob, case_dataset, run_trainer, trainer_row
 from vrft_aug.training.material import stage_scorer
 from vrft_aug.training.mixture import Judge, Mixture
@@ -39,6 +40,7 @@ def train_grpo(policy: Policy, job: StageJob) -> Any:
     thresholds, buffer = Thresholds(judge), RolloutBuffer()
     row_of = partial(_row, mixture)
     log = RunLog(stage.name, job.run, buffer)
+    pictures = LoggerPictures(stage.name, job.materials, buffer)
     bar = ProgressBar(stage.name, stage.steps, job.console)
     order = mixed_order(mixture.sizes, stage.shares(), rounds * prompts, job.seed)
     trainer = GRPOTrainer(
@@ -48,8 +50,9 @@ def train_grpo(policy: Policy, job: StageJob) -> Any:
         train_dataset=case_dataset(order, row_of),
         processing_class=policy.processor,
         peft_config=lora_config(job.model),
-        callbacks=[log, bar, thresholds],
+        callbacks=[pictures, log, bar, thresholds],
     )
+    pictures.trainer = trainer
     if stage.prefix_sharing:
         enable_prefix_sharing(trainer)
     if stage.dynamic_sampling.mode != "off":

@@ -12,6 +12,8 @@ from rich.console import Console
 
 from vrft_aug.nouns import Prompt
 from vrft_aug.recipe import ModelConfig, StageConfig
+from vrft_aug.run_logs import TENSORBOARD
+from vrft_aug.training.loggers import keep_tensorboard
 from vrft_aug.training.material import Material
 from vrft_aug.training.progress import ProgressBar, RunLog
 
@@ -58,6 +60,7 @@ def run_trainer(trainer: Any, log: RunLog, bar: ProgressBar, resume_from: Path |
 
     trainer.remove_callback(PrinterCallback)
     log.trainer = trainer
+    keep_tensorboard(trainer, log.run / TENSORBOARD / log.stage)
     if resume_from is not None and not hasattr(trainer.model, "peft_config"):
         _restore_weights(trainer.model, resume_from)
     try:

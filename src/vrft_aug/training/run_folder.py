@@ -12,12 +12,23 @@ from vrft_aug.evaluation.evaluate import RUN_MODEL
 from vrft_aug.evaluation.report_data import FILE_NAME as EVALUATION
 from vrft_aug.recipe import Recipe
 from vrft_aug.recipe_file import RUN_RECIPE, load_recipe, save_recipe
-from vrft_aug.run_logs import ALARMS, METRICS, ROLLOUTS, read_lines
+from vrft_aug.run_logs import ALARMS, METRICS, ROLLOUTS, TENSORBOARD, read_lines
 
 CHECKPOINTS = "checkpoints"
 RUN_FILE = "run.json"
 # The recipe is the last that --overwrite removes: a folder is a run for as long as it has one.
-OURS = (METRICS, ROLLOUTS, ALARMS, CHECKPOINTS, EVALUATION, "report.html", RUN_MODEL, RUN_FILE, RUN_RECIPE)
+OURS = (
+    METRICS,
+    ROLLOUTS,
+    ALARMS,
+    TENSORBOARD,
+    CHECKPOINTS,
+    EVALUATION,
+    "report.html",
+    RUN_MODEL,
+    RUN_FILE,
+    RUN_RECIPE,
+)
 
 
 def is_new_run(recipe: Recipe, run: Path, resume: bool, overwrite: bool) -> bool:

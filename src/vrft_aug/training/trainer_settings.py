@@ -10,6 +10,7 @@ import torch
 
 from vrft_aug.errors import UserError, nearest
 from vrft_aug.recipe import OWNED_BY_RECIPE, StageConfig
+from vrft_aug.training.loggers import logger_defaults
 from vrft_aug.training.policy import Policy
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def _build(
         "gradient_checkpointing": policy.model.num_parameters() > LARGE_MODEL,
         "dataloader_pin_memory": not on_cpu,
         "logging_nan_inf_filter": False,  # a NaN is shown, not smoothed away
+        **logger_defaults(stage, Path(fixed["output_dir"])),
     }
     known = {f.name: f.default for f in fields(config_class) if f.init}
     for key, value in stage.trainer.items():

@@ -78,7 +78,7 @@ def make_page(predictor: Predictor, samples: int) -> Any:
         gradio.Markdown("## Drop a picture")
         gradio.Textbox(predictor.task.question, label="Question", interactive=False)
         with gradio.Row():
-            dropped = gradio.Image(type="pil", label="Picture")
+            dropped = gradio.Image(type="pil", label="Picture", sources=["upload", "clipboard"])
             drawn = gradio.Image(label="Boxes", interactive=False)
         # Text boxes, not Markdown or HTML: what a model writes is shown as it is.
         said = gradio.Textbox(label="Answer", interactive=False)
