@@ -19,12 +19,8 @@ from vrft_aug.errors import UserError
 @pytest.fixture(scope="module")
 def result() -> dict[str, Any]:
     """A very small shape, measured; told as if it were the paper's."""
-    measured = run.run_bench(
-        [replace(QUICK, prompt=80, completion=6, generations=4)],
-        pairs=2,
-        memory=False,
-        tell=lambda line: None,
-    )
+    shape = replace(QUICK, prompt=80, completion=6, generations=4)
+    measured = run.run_bench([shape], pairs=1, memory=False, profile=True, tell=lambda line: None)
     measured["cases"][0] |= {
         "name": PAPER.name,
         "memory": {"stock": 400, "shared": 100},

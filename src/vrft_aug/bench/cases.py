@@ -51,7 +51,7 @@ PRESETS: dict[str, tuple[Shape, ...]] = {
         *(Shape(360, completion, 8, prompts=2) for completion in (24, 96, 192)),
     ),
 }
-QUICK = Shape(prompt=180, completion=24, generations=8, prompts=2)
+QUICK = Shape(prompt=180, completion=24, generations=8, prompts=1)
 
 
 def shapes_of(preset: str) -> tuple[Shape, ...]:

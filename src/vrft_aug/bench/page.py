@@ -93,7 +93,12 @@ def _page(cases: Sequence[dict[str, Any]], environment: dict[str, Any]) -> str:
     ):
         if chosen := _of(cases, PRESETS[preset]):
             sections += [f"## {title}", _growth(head, chosen)]
-    sections += [LIMITS, *(_profile(case) for case in _of(cases, (PAPER,))), GPU, _gpu_table()]
+    sections += [
+        LIMITS,
+        *(_profile(case) for case in _of(cases, (PAPER,)) if case["profile"]),
+        GPU,
+        _gpu_table(),
+    ]
     return "\n\n".join(sections) + "\n"
 
 

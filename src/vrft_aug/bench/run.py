@@ -26,16 +26,18 @@ SUMMARY = (*RATIOS, "memory_ratio", "logprob_max_diff", "grad_rel_diff")
 
 
 def run_bench(
-    shapes: Sequence[Shape], pairs: int, memory: bool, tell: Callable[[str], None]
+    shapes: Sequence[Shape], pairs: int, memory: bool, profile: bool, tell: Callable[[str], None]
 ) -> dict[str, Any]:
     """Measure every shape with `pairs` timed pairs of steps; `tell` hears a line about each.
+
+    `memory` adds its peak, `profile` where the time of our step goes; they take as long as some steps.
 
     Returns the summary of the first shape under the keys of SUMMARY, `cases` in full, and `environment`.
     """
     cases = []
     for shape in shapes:
         tell(f"{shape.name}: {shape.prompts} prompts, {pairs} pairs of steps after a warm-up")
-        case = measure(shape, pairs)
+        case = measure(shape, pairs, profile)
         peaks = peak_memory(shape) if memory else None
         case["memory"] = peaks
         case["memory_ratio"] = peaks["shared"] / peaks["stock"] if peaks else None
@@ -48,7 +50,7 @@ def run_bench(
     }
 
 
-def measure(shape: Shape, pairs: int) -> dict[str, Any]:
+def measure(shape: Shape, pairs: int, profile: bool) -> dict[str, Any]:
     """Times by part and arm, ratios pair by pair, tokens and differences of one shape."""
     with tempfile.TemporaryDirectory() as folder:
         stock, shared = trainers = [make_trainer(shape, arm, Path(folder)) for arm in (False, True)]
@@ -60,7 +62,7 @@ def measure(shape: Shape, pairs: int) -> dict[str, Any]:
             steps.append([times[0], times[1]])
         del steps[0]  # the warm-up
         differences = compare(stock, shared)
-        profile = profile_step(shared, seed=pairs)
+        shares = profile_step(shared, seed=pairs) if profile else None
         parameters = sum(p.numel() for p in stock.model.parameters())
         lengths = stock._buffered_inputs[0]["prompt_mask"].sum(dim=1).tolist()
     ratios = {
@@ -80,7 +82,7 @@ def measure(shape: Shape, pairs: int) -> dict[str, Any]:
         **{name: statistics.median(values) for name, values in ratios.items()},
         **differences,
         "token_limit": token_limit(statistics.mean(lengths), shape.completion, shape.generations),
-        "profile": profile,
+        "profile": shares,
     }
 
 

@@ -42,7 +42,7 @@ def bench(
         from vrft_aug.bench.run import run_bench  # takes seconds: a wrong option is told before
         from vrft_aug.files import write_text
 
-        result = run_bench(shapes, 2 if quick else pairs, memory, typer.echo)
+        result = run_bench(shapes, 2 if quick else pairs, memory, not quick, typer.echo)
         if json_file is not None:
             write_text(json_file, json.dumps(result, indent=1) + "\n")
             typer.echo(f"wrote {json_file}")
