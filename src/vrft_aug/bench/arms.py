@@ -56,8 +56,8 @@ def make_trainer(shape: Shape, shared: bool, folder: Path) -> Any:
 
 
 def _reward(completion_ids: list[list[int]], **_: Any) -> list[float]:
-    """Something that differs within a group: the share of even tokens."""
-    return [sum(token % 2 == 0 for token in ids) / len(ids) for ids in completion_ids]
+    """Something that differs within a group, so that there is a gradient."""
+    return [sum(ids) % 97 / 97 for ids in completion_ids]
 
 
 def _processor(shape: Shape) -> Any:
