@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from vrft_aug.data.load import EmptySplit, load_cases, make_task
@@ -41,33 +41,39 @@ class CaseBook:
         self.tasks = {name: make_task(name, config) for name, config in recipe.tasks.items()}
         self.missing: dict[str, str] = {}  # task -> why its cases could not be read
         self._cases: dict[str, dict[str, Case]] = {}
+        self._unread: dict[str, list[str]] = {}  # task -> splits that nobody has asked for yet
+        self._lock = Lock()
         self._outcomes: dict[int, tuple[Entry, str]] = {}
         self.picture = lru_cache(maxsize=64)(self._picture)
         self.knowledge = lru_cache(maxsize=4096)(self._knowledge)
 
-    def cases(self, task: str) -> Mapping[str, Case]:
-        """The cases that the run trained on or was evaluated on; empty where the data is not at hand."""
-        if task not in self._cases:
-            found: dict[str, Case] = {}
-            if task in self.tasks:
-                for split in dict.fromkeys(("train", self.recipe.evaluation.split)):
-                    try:
-                        config = self.recipe.tasks[task]
-                        cases = load_cases(config, self.tasks[task], self.recipe.root(), split)
-                    except EmptySplit:
-                        continue
-                    except UserError as error:
-                        self.missing[task] = str(error)
-                        break
-                    found |= {case.id: case for case in cases}
-            else:
-                self.missing[task] = f"the recipe has no task {task!r}"
-            self._cases[task] = found
-        return self._cases[task]
-
     def case(self, task: str, case: str) -> Case | None:
-        """One of them."""
-        return self.cases(task).get(case)
+        """One that the run trained on or was evaluated on; None where the data is not at hand."""
+        found = self._cases.setdefault(task, {})
+        while case not in found and self._unread.get(task, True):
+            with self._lock:
+                if case not in found:
+                    self._read_split(task)
+        return found.get(case)
+
+    def _read_split(self, task: str) -> None:
+        """Read the next split of a task: that of training, then that of the evaluation."""
+        if task not in self.tasks:
+            self.missing[task], self._unread[task] = f"the recipe has no task {task!r}", []
+            return
+        splits = self._unread.setdefault(task, list(dict.fromkeys(("train", self.recipe.evaluation.split))))
+        if not splits:
+            return
+        try:
+            cases = load_cases(self.recipe.tasks[task], self.tasks[task], self.recipe.root(), splits[0])
+            self._cases[task].update((case.id, case) for case in cases)
+        except EmptySplit:
+            pass
+        except UserError as error:
+            self.missing[task] = str(error)
+            splits.clear()
+            return
+        splits.pop(0)
 
     def truth(self, task: str, case: str) -> str | None:
         """What is true of the case, in words; None where it is not known."""

@@ -14,7 +14,8 @@ from vrft_aug.view.recited import recited_parts
 from vrft_aug.view.rollouts import STEPLESS, Entry, Group
 from vrft_aug.view.runs import ViewedRun
 
-FLAT = 1e-4  # advantages below are rounding in a group whose completions earn the same
+FLAT = 1e-4  # completions of a group whose rewards differ by less earn the same
+ROUNDING = 0.005  # advantages of such a group are below
 LISTED = 300  # groups of one step
 OPEN_ALL = 120  # groups: fewer are all listed, of more those of the chosen step alone
 _TAG = re.compile(r"(</?(?:think|answer)>)")
@@ -151,7 +152,7 @@ def cards(run: ViewedRun, group: Group, kept: Sequence[int]) -> list[Card]:
     weights = book.weights(group.stage, group.task)
     kind = book.tasks[group.task].kind if group.task in book.tasks else ""
     furthest = max((abs(entry.advantage or 0.0) for entry in entries), default=0.0)
-    furthest = furthest if furthest > FLAT else 0.0
+    furthest = furthest if furthest >= ROUNDING else 0.0
     made = []
     for number, (place, entry) in enumerate(zip(group.places, entries, strict=True)):
         parts = completion_parts(entry.completion, knowledge)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from vrft_aug.errors import UserError
@@ -32,7 +33,9 @@ def serve(folders: Sequence[Path], host: str = "127.0.0.1", port: int = 8765, pu
     import uvicorn
 
     check_host(host, public)
-    app = make_app(open_runs(folders), public)
+    runs = open_runs(folders)
+    app = make_app(runs, public)
+    Thread(target=_read_ahead, args=[list(runs.values())], daemon=True).start()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -50,6 +53,13 @@ def serve(folders: Sequence[Path], host: str = "127.0.0.1", port: int = 8765, pu
         pass
     finally:
         listener.close()
+
+
+def _read_ahead(runs: Sequence[ViewedRun]) -> None:
+    """Read the cases before the first page asks for them."""
+    for run in runs:
+        for group in (run.training.groups or run.evaluation.groups)[:1]:
+            run.book.case(group.task, group.case)
 
 
 def make_app(runs: Mapping[str, ViewedRun], public: bool = False) -> ASGIApp:
@@ -111,7 +121,7 @@ class Viewer:
             context |= {
                 "cards": cards(run, chosen, found[place][1]),
                 "flat": is_flat(run, chosen),
-                "pick": _whole(query.get("pick")) or 0,
+                "pick": _picked(query.get("pick"), chosen, found[place][1]),
                 "facts": facts(run.book, chosen),
                 "picture": run.book.picture(chosen.task, chosen.case, 0),
                 "position": f"{place + 1} of {len(numbers)}",
@@ -208,6 +218,12 @@ def _chosen(
             return group, place
     place = len(found) - 1 if newest else 0
     return found[place][0], place
+
+
+def _picked(asked: str | None, group: Group, kept: Sequence[int]) -> int:
+    """The completion that an address names, else the first that passes the filter."""
+    number = _whole(asked)
+    return group.places.index(kept[0]) if number is None or number >= len(group.places) else number
 
 
 def _whole(text: str | None) -> int | None:

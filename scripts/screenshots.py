@@ -1,0 +1,67 @@
+"""Takes the screenshots of the README: the viewer and the report of a run.
+
+    python scripts/screenshots.py runs/demo/vrft-aug-0 [runs/demo/rft-0 ...]
+
+Needs Chromium. Writes docs/images/viewer.png, viewer-dark.png and report.png.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from threading import Thread
+
+import uvicorn
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from vrft_aug.report.page import write_report
+from vrft_aug.view.runs import open_runs
+from vrft_aug.view.server import make_app
+
+OUTPUT = Path("docs/images")
+COLOURS = 160  # a palette keeps the files small
+
+
+def main() -> None:
+    """Serve the runs, take the pictures, make them small."""
+    folders = [Path(name) for name in sys.argv[1:]]
+    runs = open_runs(folders)
+    server = uvicorn.Server(uvicorn.Config(make_app(runs), port=0, log_level="error"))
+    thread = Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    try:
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            # The first group whose boxes touch true ones, and the last that recites its prompt.
+            for name, scheme, query in (
+                ("viewer", "light", "stage=localise&outcome=wrong&text=bbox&low=0.21"),
+                ("viewer-dark", "dark", "stage=grade&text=patches&follow=1"),
+            ):
+                page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
+                page.goto(f"{url}?{query}")
+                page.wait_for_load_state("load")
+                page.wait_for_timeout(300)
+                page.screenshot(path=OUTPUT / f"{name}.png")
+            page = browser.new_page(viewport={"width": 1180, "height": 1500}, color_scheme="light")
+            page.goto(write_report(folders[0]).resolve().as_uri())
+            page.screenshot(path=OUTPUT / "report.png")
+            browser.close()
+    finally:
+        server.should_exit = True
+        thread.join()
+    for name in ("viewer", "viewer-dark", "report"):
+        path = OUTPUT / f"{name}.png"
+        with Image.open(path) as image:
+            image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
