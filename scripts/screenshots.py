@@ -22,7 +22,6 @@ from vrft_aug.view.runs import open_runs
 from vrft_aug.view.server import make_app
 
 OUTPUT = Path("docs/images")
-COLOURS = 160  # a palette keeps the files small
 
 
 def main() -> None:
@@ -39,9 +38,9 @@ def main() -> None:
     try:
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            # The first group whose boxes touch true ones, and the last that recites its prompt.
+            # The first group with boxes that lie wrong, and the last that recites its prompt.
             for name, scheme, query in (
-                ("viewer", "light", "stage=localise&outcome=wrong&text=bbox&low=0.21"),
+                ("viewer", "light", "stage=localise&outcome=wrong&text=bbox"),
                 ("viewer-dark", "dark", "stage=grade&text=patches&follow=1"),
             ):
                 page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
@@ -56,10 +55,9 @@ def main() -> None:
     finally:
         server.should_exit = True
         thread.join()
-    for name in ("viewer", "viewer-dark", "report"):
-        path = OUTPUT / f"{name}.png"
+    for path in sorted(OUTPUT.glob("*.png")):
         with Image.open(path) as image:
-            image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+            image.convert("RGB").save(path, optimize=True)
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
