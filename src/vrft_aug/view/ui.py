@@ -79,7 +79,7 @@ def make_page(predictor: Predictor, samples: int) -> Any:
         gradio.Textbox(predictor.task.question, label="Question", interactive=False)
         with gradio.Row():
             dropped = gradio.Image(type="pil", label="Picture", sources=["upload", "clipboard"])
-            drawn = gradio.Image(label="Boxes", interactive=False)
+            drawn = gradio.Image(label="Boxes", interactive=False, buttons=["download", "fullscreen"])
         # Text boxes, not Markdown or HTML: what a model writes is shown as it is.
         said = gradio.Textbox(label="Answer", interactive=False)
         reasoning = gradio.Textbox(label="Reasoning", interactive=False, lines=3)
