@@ -13,7 +13,7 @@ from vrft_aug.answer import parse
 from vrft_aug.evaluation.bootstrap import Metric, Statistic, measure, ratio
 from vrft_aug.evaluation.generate import generate
 from vrft_aug.files import write_text
-from vrft_aug.nouns import Box, Prompt, Rollout
+from vrft_aug.nouns import Prompt, Rollout
 from vrft_aug.perception.matching import matched_iou
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.recipe import ModelConfig
@@ -162,7 +162,7 @@ def _suitable(modality: Modality, found: frozenset[str], rng: np.random.Generato
             return system
 
 
-def _mark(exam: Exam, value: str | tuple[Box, ...] | None) -> float:
+def _mark(exam: Exam, value: object) -> float:
     """1 or 0 for a label or a text, the matched IoU for boxes; 0 for no answer."""
     lesson = exam.lesson
     right = parse(Rollout(lesson.reason + lesson.answer), lesson.task, FRAME).value
