@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
@@ -17,8 +18,8 @@ from vrft_aug.recipe import ProceduralData
 from vrft_aug.tiny.architecture import new_model
 from vrft_aug.tiny.cases import procedural_cases
 from vrft_aug.tiny.fundus import DISC, GRADES, draw_fundus, grade_of, haemorrhage_quadrants
-from vrft_aug.tiny.language import Tutor
-from vrft_aug.tiny.lessons import SPACE, corpus, picture_lessons, text_lessons
+from vrft_aug.tiny.language import CITED, Tutor
+from vrft_aug.tiny.lessons import SPACE, class_lesson, corpus, picture_lessons, text_lessons
 from vrft_aug.tiny.packing import IGNORED
 from vrft_aug.tiny.phrases import FOUR_QUADRANTS, facts
 from vrft_aug.tiny.pool import KINDS, mirrored, render_pool, scene
@@ -205,11 +206,50 @@ def test_a_packed_branch_gives_what_it_gives_alone(tutor: Tutor) -> None:
     assert torch.allclose(packed[0, first:last], plain[0, start_of_branches:], atol=1e-5)
 
 
-def test_text_rows_learn_the_answer_alone(tutor: Tutor) -> None:
-    batch = tutor.text_batch(2, 5, np.random.default_rng(4))
-    learned = batch.labels[0][batch.labels[0] != IGNORED].tolist()
-    text = tutor.tokenizer.decode(learned)
-    assert text.startswith("<answer>") and "<think>" not in text
+def test_text_rows_learn_the_labels_and_the_answer(tutor: Tutor) -> None:
+    batch = tutor.text_batch(3, 5, np.random.default_rng(4))
+    for labels in batch.labels:
+        learned = tutor.tokenizer.decode(labels[labels != IGNORED])
+        assert "<think>" not in learned and "->" not in learned and learned.count("<answer>") == 5
+
+
+def test_notes_name_the_class_that_a_token_helps_to_define(tutor: Tutor) -> None:
+    rng = np.random.default_rng(5)
+    system = random_system("chest", rng)
+    prompt = tutor._prompt(class_lesson(system, (), rng, told=True, images=0))
+    ids, notes = tutor._noted(prompt)
+    for label in system.task.labels:
+        noted = tutor.tokenizer(f" {label}", add_special_tokens=False).input_ids[-1]
+        marked = tutor.tokenizer.decode([i for i, n in zip(ids, notes, strict=True) if n == noted])
+        assert system.bank.classes[label].definition in marked
+
+
+def test_a_reasoning_cites_the_class_that_each_finding_leads_to() -> None:
+    rng = np.random.default_rng(6)
+    for _ in range(40):
+        system = random_system("fundus", rng)
+        lesson = class_lesson(system, random_facts(system, rng), rng, told=True, images=0)
+        cited = [match[0].strip() for match in CITED.finditer(lesson.reason)]
+        assert cited and set(cited) <= set(system.task.labels)
+        answer = lesson.answer.removeprefix("<answer>").removesuffix("</answer>")
+        if system.task.kind == "grade" and not system.rungs[0]:  # a ladder: the worst finding decides
+            assert answer == max(cited, key=system.task.labels.index)
+
+
+def test_a_new_model_looks_back_a_token_and_at_its_like(tutor: Tutor) -> None:
+    ids = torch.tensor(
+        [tutor.tokenizer("new vessels, hard exudates, nodule, opacity, new vessels").input_ids]
+    )
+    model = copy.deepcopy(tutor.model.model.language_model)
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        seen = model(input_ids=ids, output_attentions=True).attentions
+    last = ids.shape[1] - 1
+    like = int((ids[0, :-1] == ids[0, -1]).nonzero()[0])
+    for layer in seen[1:3]:
+        assert layer[0, 1, last].argmax() == last - 1
+        others = layer[0, 0, last, :last]
+        assert others.argmax() == like
 
 
 def test_text_lessons_share_one_prompt() -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoProcessor
 
 from vrft_aug.tiny.architecture import new_model
 from vrft_aug.tiny.language import Tutor, train_pictures, train_text
@@ -38,16 +39,17 @@ def build(output: Path, seed: int = 0, scale: float = 1.0) -> None:
     _tell()
     work = output.with_name(output.name + ".work")
     work.mkdir(parents=True, exist_ok=True)
+    _keep_processor(work / "processor", seed, scale)
     parts = {"vision": _vision, "text": _text}
     with ProcessPoolExecutor(2, get_context("spawn"), initializer=_alone) as side_by_side:
         missing = [part for name, part in parts.items() if not (work / f"{name}.safetensors").is_file()]
         for stage in [side_by_side.submit(part, work, seed, scale) for part in missing]:
             stage.result()
-    tutor = _student(seed, scale)
+    tutor = _student(work, seed)
     for name in parts:
         _load(tutor.model, work / f"{name}.safetensors")
     pools = _pools(seed, scale)
-    learn = partial(train_pictures, tutor, pools, _steps(800, scale), 10, 3, seed)
+    learn = partial(train_pictures, tutor, pools, _steps(600, scale), 10, 3, seed)
     _stage(work / "pictures.safetensors", tutor.model, tutor.model, learn)
     save(tutor, output)
     shutil.rmtree(work)
@@ -75,23 +77,33 @@ def _steps(full: int, scale: float) -> int:
     return max(1, round(full * scale))
 
 
-def _student(seed: int, scale: float) -> Tutor:
+def _keep_processor(folder: Path, seed: int, scale: float) -> None:
+    """One tokenizer for all stages, also where the build goes on after a bank that it reads has changed."""
+    if not folder.is_dir():
+        unfinished = folder.with_suffix(".partial")
+        new_processor(corpus(np.random.default_rng([seed, 0]), _steps(8000, scale))).save_pretrained(
+            unfinished
+        )
+        unfinished.replace(folder)
+
+
+def _student(work: Path, seed: int) -> Tutor:
     """The untrained model; equal in every process for equal seeds."""
-    processor = new_processor(corpus(np.random.default_rng([seed, 0]), _steps(8000, scale)))
+    processor = AutoProcessor.from_pretrained(work / "processor")
     special = {token: processor.tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
     return Tutor(new_model(len(processor.tokenizer), special, seed), processor)
 
 
 def _vision(work: Path, seed: int, scale: float) -> None:
-    model = _student(seed, scale).model
+    model = _student(work, seed).model
     tower = model.model.visual
-    learn = partial(train_vision, tower, _pools(seed, scale), _steps(900, scale), 32, seed)
+    learn = partial(train_vision, tower, _pools(seed, scale), _steps(1000, scale), 32, seed)
     _stage(work / "vision.safetensors", model, tower, learn)
 
 
 def _text(work: Path, seed: int, scale: float) -> None:
-    tutor = _student(seed, scale)
-    learn = partial(train_text, tutor, _steps(550, scale), 12, 16, seed)
+    tutor = _student(work, seed)
+    learn = partial(train_text, tutor, _steps(400, scale), 12, 8, seed)
     _stage(work / "text.safetensors", tutor.model, tutor.model.model.language_model, learn)
 
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import re
+from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from vrft_aug.tiny.architecture import MATCHING
 from vrft_aug.tiny.lessons import Lesson, picture_lessons, text_lessons
-from vrft_aug.tiny.packing import IGNORED, Packed, Row, pack
+from vrft_aug.tiny.optimise import optimise
+from vrft_aug.tiny.packing import IGNORED, Branch, Packed, Row, pack
 from vrft_aug.tiny.pool import Modality, Pool
-from vrft_aug.tiny.vision import Heads, grid, learning_rate, patches, sample_batch, see, vision_loss
+from vrft_aug.tiny.systems import CITES
+from vrft_aug.tiny.vision import Heads, grid, patches, sample_batch, see, vision_loss
 
+CITED = re.compile(rf"(?<={CITES.rstrip()}) [^,.]+")  # the label after a finding
+DEFINED = re.compile(r"^- ([^:\n]+):(.*)$", re.MULTILINE)  # a line of the knowledge in a prompt
+NOTED_AFTER = (2, 4)  # layers: a definition knows its label, then a finding knows its definition's label
 IMAGE_PAD = "<|image_pad|>"
 VISION_END = "<|vision_end|>"
 LOG = logging.getLogger(__name__)
@@ -28,23 +36,52 @@ class Tutor:
         self.model, self.processor, self.tokenizer = model, processor, processor.tokenizer
         self.chat = processor.apply_chat_template
         self.pad = self.tokenizer.pad_token_id
+        model.model.language_model.set_attn_implementation("eager")  # which tells where it looks
 
     def _ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False).input_ids)
 
+    def _spelled(self, text: str) -> tuple[list[int], list[int]]:
+        """Token ids, and the character that each begins with."""
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return list(encoded.input_ids), [start for start, _ in encoded.offset_mapping]
+
+    def _noted(self, prompt: str) -> tuple[list[int], list[int]]:
+        """A prompt's token ids, and for each token of a definition the last token of its label."""
+        ids, starts = self._spelled(prompt)
+        notes = [IGNORED] * len(ids)
+        for line in DEFINED.finditer(prompt):
+            label = self._ids(f" {line[1]}")[-1]
+            for at in range(bisect_left(starts, line.start(2)), bisect_left(starts, line.end(2))):
+                notes[at] = label
+        return ids, notes
+
+    def _recalled(self, lesson: Lesson) -> Branch:
+        """A completion; learned is what follows from the findings: the labels cited and the answer.
+
+        Noted is the label where the finding ends that leads to it, right before it is cited.
+        """
+        ids, starts = self._spelled(lesson.reason + lesson.answer + "<|im_end|>")
+        cited = list(CITED.finditer(lesson.reason))
+        spans = [*(match.span() for match in cited), (len(lesson.reason), starts[-1] + 1)]
+        notes = [IGNORED] * len(ids)
+        for match in cited:
+            notes[bisect_left(starts, match.start()) - 2] = self._ids(match[0])[-1]
+        return Branch(ids, [any(a <= start < b for a, b in spans) for start in starts], notes)
+
     def text_batch(self, rows: int, branches: int, rng: np.random.Generator) -> Packed:
-        """Class systems, each with many findings to look up; the findings are given, the label is learned."""
+        """Class systems, each with many findings to look up.
+
+        The findings are given; learned are the labels that they lead to. `notes` holds for every token of a
+        definition the label that it defines.
+        """
         packed: list[Row] = []
         for _ in range(rows):
             modality: Modality = "fundus" if rng.random() < 0.6 else "chest"
             lessons = text_lessons(modality, branches, rng)
-            prefix = self._ids(self._prompt(lessons[0]))
+            prefix, notes = self._noted(self._prompt(lessons[0]))
             places = torch.arange(len(prefix)).expand(3, -1)
-            learned = []
-            for lesson in lessons:
-                given = self._ids(lesson.reason)
-                learned.append((given + self._ids(lesson.answer + "<|im_end|>"), len(given)))
-            packed.append(Row(prefix, places, learned))
+            packed.append(Row(prefix, places, [self._recalled(lesson) for lesson in lessons], notes))
         return pack(packed, self.pad)
 
     def picture_batch(
@@ -67,7 +104,7 @@ class Tutor:
             for lesson, text in zip(lessons, whole, strict=True):
                 given = self._ids(text[len(head) :])
                 answer = self._ids(lesson.reason + lesson.answer + "<|im_end|>")
-                learned.append((given + answer, len(given)))
+                learned.append(Branch(given + answer, [False] * len(given) + [True] * len(answer)))
             packed.append(Row(prefix, places, learned))
         return pack(packed, self.pad), patches(pixels), frames
 
@@ -84,26 +121,47 @@ class Tutor:
     def loss(
         self, batch: Packed, pixels: Tensor | None = None, frames: Tensor | None = None
     ) -> tuple[Tensor, float]:
-        """Mean cross-entropy of the learned tokens, and the share of them that come out right."""
+        """Mean cross-entropy of the learned tokens, and the share of them that come out right.
+
+        Where a batch has notes, what looking up takes is supervised on the way, each at half the weight, as
+        no part of it pays without the others: notes are to be read off the lower layers, and where a finding
+        ends the matching heads are to look at the definition of the class that it leads to.
+        """
         pictures = {} if pixels is None else {"pixel_values": pixels, "image_grid_thw": frames}
-        hidden = self.model.model(
+        seen = self.model.model(
             input_ids=batch.ids,
-            attention_mask=batch.mask,
+            attention_mask=torch.zeros(batch.mask.shape).masked_fill(~batch.mask, torch.finfo().min),
             position_ids=batch.positions,
             use_cache=False,
+            output_hidden_states=True,
+            output_attentions=True,
             **pictures,
-        ).last_hidden_state
+        )
         learned = batch.labels != IGNORED
-        logits = self.model.lm_head(hidden[learned])
+        logits = self.model.lm_head(seen.last_hidden_state[learned])
         loss = F.cross_entropy(logits, batch.labels[learned])
+        if (batch.noted[1] != IGNORED).any():
+            for layers, notes in zip(NOTED_AFTER, batch.noted, strict=True):
+                there = notes != IGNORED
+                lower = self.model.model.language_model.norm(seen.hidden_states[layers][there])
+                loss = loss + 0.5 * F.cross_entropy(self.model.lm_head(lower), notes[there])
+            loss = loss + 0.5 * _elsewhere(seen.attentions[NOTED_AFTER[0]][:, MATCHING], *batch.noted)
         return loss, (logits.argmax(-1) == batch.labels[learned]).float().mean().item()
+
+
+def _elsewhere(attention: Tensor, defined: Tensor, found: Tensor) -> Tensor:
+    """How little attention (B, heads, T, T) findings pay to their definitions: mean -log of the share."""
+    row, finding = (found != IGNORED).nonzero(as_tuple=True)
+    definition = defined[row] == found[row, finding][:, None]  # (N, T)
+    share = (attention[row, :, finding] * definition[:, None]).sum(-1)  # (N, heads)
+    return -share[definition.any(-1)].clamp_min(1e-6).log().mean()
 
 
 def train_text(tutor: Tutor, steps: int, rows: int, branches: int, seed: int) -> None:
     """Stage 2: the language model alone, on text."""
     rng = np.random.default_rng([seed, 2])
-    groups = [(list(tutor.model.model.language_model.parameters()), 2e-3)]
-    _optimise(groups, steps, "text", lambda: tutor.loss(tutor.text_batch(rows, branches, rng)))
+    groups = [(list(tutor.model.model.language_model.parameters()), 1.5e-3)]
+    optimise(groups, steps, "text", lambda: tutor.loss(tutor.text_batch(rows, branches, rng)))
 
 
 def train_pictures(
@@ -130,33 +188,4 @@ def train_pictures(
             return loss, parts["exact set"]
         return tutor.loss(*tutor.picture_batch(pool, rows, branches, rng))
 
-    _optimise(groups, steps, "pictures", turn)
-
-
-def _optimise(
-    groups: list[tuple[list[nn.Parameter], float]],
-    steps: int,
-    name: str,
-    turn: Callable[[], tuple[Tensor, float]],
-) -> None:
-    """AdamW over groups of (weights, peak learning rate)."""
-    optimiser = torch.optim.AdamW(
-        [{"params": weights, "lr": peak, "peak": peak} for weights, peak in groups],
-        weight_decay=0.02,
-        betas=(0.9, 0.98),
-    )
-    seen: list[tuple[float, float]] = []
-    for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = group["peak"] * learning_rate(step, steps)
-        loss, right = turn()
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        for weights, _ in groups:
-            nn.utils.clip_grad_norm_(weights, 1.0)
-        optimiser.step()
-        seen.append((loss.item(), right))
-        if step % 25 == 24 or step == steps - 1:
-            mean_loss, mean_right = np.mean(seen, axis=0)
-            LOG.info("%s %d/%d loss %.3f right %.3f", name, step + 1, steps, mean_loss, mean_right)
-            seen.clear()
+    optimise(groups, steps, "pictures", turn)

@@ -16,10 +16,19 @@ from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.prompt import build_prompt
 from vrft_aug.recipe import Injection
 from vrft_aug.tiny.fundus import DISC
-from vrft_aug.tiny.phrases import APPEARANCE, NOTHING, PICTURE, described, facts, reasoning, worth_saying
+from vrft_aug.tiny.phrases import (
+    APPEARANCE,
+    NOTHING,
+    PICTURE,
+    described,
+    facts,
+    reasoning,
+    said,
+    worth_saying,
+)
 from vrft_aug.tiny.pool import Modality
 from vrft_aug.tiny.scene import Finding
-from vrft_aug.tiny.systems import System, random_facts, random_system, suits
+from vrft_aug.tiny.systems import CITES, System, random_facts, random_system, suits
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,7 +42,7 @@ BOXED: dict[Modality, tuple[str, ...]] = {
 MOST_BOXES = 6
 # Banks that the tokenizer has read, so that their prompts are not spelled letter by letter. A change to one
 # changes the tokenizer, and with it the model, at the next build.
-SPELLED = ("busi", "fundus", "idrid", "idrid-dme", "retinamnist")
+SPELLED = ("fundus", "busi", "idrid", "idrid-dme", "retinamnist")
 
 
 @dataclass(frozen=True)
@@ -57,9 +66,16 @@ def class_lesson(
     """A picture to be put in a class; `told` says whether the prompt defines the classes."""
     place: Literal["system", "user"] = "system" if images == 0 and rng.random() < 0.15 else "user"
     injection = Injection(style="definitions" if told else "none", place=place)
-    return _lesson(
-        system.task, images, reasoning(system.modality, found, rng), system.label(found), injection, system
-    )
+    thought = _thought(system, found, rng, told)
+    return _lesson(system.task, images, thought, system.label(found), injection, system)
+
+
+def _thought(system: System, found: Collection[str], rng: np.random.Generator, told: bool) -> str:
+    """The findings; where the prompt defines the classes each with the class that it leads to."""
+    if not told:
+        return reasoning(system.modality, found, rng)
+    names = worth_saying(system.modality, found)
+    return said([system.cited(name) for name in names] or [NOTHING + CITES + system.label(())], rng)
 
 
 def yes_no_lesson(
@@ -131,12 +147,13 @@ def text_lessons(modality: Modality, count: int, rng: np.random.Generator) -> li
         found = random_facts(random_system(modality, rng), rng)
         return [yes_no_lesson(modality, found, rng, 0)]
     system = random_system(modality, rng)
-    first = class_lesson(system, frozenset(), rng, told=rng.random() < 0.93, images=0)
+    told = rng.random() < 0.93
+    first = class_lesson(system, frozenset(), rng, told, images=0)
     lessons: list[Lesson] = []
     while len(lessons) < count:
         found = random_facts(system, rng)
         if suits(system, found):
-            parts = completed(reasoning(modality, found, rng), system.label(found))
+            parts = completed(_thought(system, found, rng, told), system.label(found))
             lessons.append(replace(first, reason=parts[0], answer=parts[1]))
     return lessons
 

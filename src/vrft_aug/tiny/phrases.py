@@ -52,15 +52,14 @@ def worth_saying(modality: Modality, found: Collection[str]) -> list[str]:
 def reasoning(modality: Modality, found: Collection[str], rng: np.random.Generator) -> str:
     """One of several ways to put the findings into words: by name mostly, by appearance sometimes."""
     names = worth_saying(modality, found)
-    words = names or [NOTHING]
-    style = rng.random()
-    if style < 0.4:
-        return f"Findings: {', '.join(words)}."
-    if style < 0.6:
-        return f"I see {joined(words, 'and')}."
-    if style < 0.8:
-        return f"The image shows {', '.join(words)}."
-    return f"Seen: {', '.join([APPEARANCE[modality][name] for name in names] or words)}."
+    if names and rng.random() < 0.15:
+        return said([APPEARANCE[modality][name] for name in names], rng)
+    return said(names or [NOTHING], rng)
+
+
+def said(words: Sequence[str], rng: np.random.Generator) -> str:
+    """A sentence that lists what is seen."""
+    return f"{rng.choice(['Findings:', 'Findings:', 'I see', 'The image shows'])} {', '.join(words)}."
 
 
 def joined(words: Sequence[str], by: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,7 @@ FREE_NAMES = (
     ("type 1", "type 2", "type 3", "type 4"), ("alpha", "beta", "gamma", "delta"),
     ("normal", "benign", "malignant"), ("oak", "pine", "elm", "ash"),
 )  # fmt: skip
+CITES = " -> "  # stands in a reasoning between a finding and the label its definition leads to
 QUESTIONS = (
     "Which class fits this {picture}?", "Classify this {picture}.", "What does this {picture} show?",
     "Grade this {picture}.", "What is the grade of this {picture}?", "Read this {picture}.",
@@ -45,11 +46,17 @@ class System:
     bank: KnowledgeBank
     rungs: tuple[frozenset[str], ...]  # by label; one is empty: none of the others
     modality: Modality
+    words: Mapping[str, str]  # how the definitions call a finding
 
     def label(self, found: Collection[str]) -> str:
         """The label of a picture: the highest rung of which something was found, else the empty rung."""
         reached = [i for i, rung in enumerate(self.rungs) if rung & frozenset(found)]
         return self.task.labels[max(reached, default=self.rungs.index(frozenset()))]
+
+    def cited(self, name: str) -> str:
+        """A finding in the words of its definition, with the label that it alone would lead to."""
+        implied = {name, "haemorrhages"} if name == FOUR_QUADRANTS else {name}
+        return f"{self.words.get(name, name)}{CITES}{self.label(implied)}"
 
 
 def random_system(modality: Modality, rng: np.random.Generator) -> System:
@@ -89,17 +96,20 @@ def _worded(
     rungs: list[set[str]],
     rng: np.random.Generator,
 ) -> System:
-    style = str(rng.choice(["name", "look", "both", "mixed"], p=[0.35, 0.2, 0.3, 0.15]))
+    style = str(rng.choice(["name", "look", "both", "mixed"], p=[0.4, 0.1, 0.35, 0.15]))
+    words: dict[str, str] = {}
     ending = str(rng.choice(["", " seen", " present"]))
     classes: dict[str, ClassKnowledge] = {}
     for label, rung in zip(labels, rungs, strict=True):
-        words = [
-            described(modality, str(name), str(rng.choice(["name", "look"])) if style == "mixed" else style)
-            for name in rng.permutation(sorted(rung))
-        ]
+        names = [str(name) for name in rng.permutation(sorted(rung))]
+        ways = [str(rng.choice(["name", "look"])) if style == "mixed" else style for _ in names]
+        words |= {
+            name: described(modality, name, "look" if way == "look" else "name")
+            for name, way in zip(names, ways, strict=True)
+        }
         text = (
-            joined(words, "or") + ending
-            if words
+            joined([described(modality, *pair) for pair in zip(names, ways, strict=True)], "or") + ending
+            if names
             else str(rng.choice([NOTHING, "none of the others", "nothing"]))
         )
         if ordered and len(classes) == 1 and rng.random() < 0.3:
@@ -115,7 +125,7 @@ def _worded(
         labels=tuple(labels[i] for i in order),
         modality=PICTURE[modality],
     )
-    return System(task, bank, tuple(frozenset(rungs[i]) for i in order), modality)
+    return System(task, bank, tuple(frozenset(rungs[i]) for i in order), modality, words)
 
 
 def suits(system: System, found: Collection[str]) -> bool:

@@ -9,7 +9,6 @@ thrown away.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from torch.nn import functional as F
 
 from vrft_aug.tiny.architecture import HIDDEN, MERGE, PATCH
 from vrft_aug.tiny.fundus import haemorrhage_quadrants
+from vrft_aug.tiny.optimise import optimise
 from vrft_aug.tiny.pool import KINDS, Pool, mirrored
 from vrft_aug.tiny.scene import Finding
 
@@ -94,19 +94,13 @@ def train_vision(visual: Any, pools: Sequence[tuple[Pool, float]], steps: int, b
     rng = np.random.default_rng([seed, 1])
     torch.manual_seed(seed)
     heads = Heads()
-    parameters = [*visual.parameters(), *heads.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.02, betas=(0.9, 0.98))
-    for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = 2e-3 * learning_rate(step, steps)
+
+    def turn() -> tuple[Tensor, float]:
         pool = pools[int(rng.choice(len(pools), p=[share for _, share in pools]))][0]
         loss, parts = vision_loss(heads, *see(visual, pool, batch, rng), pool.size)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        if step % 25 == 0 or step == steps - 1:
-            LOG.info("vision %d/%d %s", step, steps, {k: round(v, 3) for k, v in parts.items()})
+        return loss, parts["exact set"]
+
+    optimise([([*visual.parameters(), *heads.parameters()], 1.5e-3)], steps, "vision", turn)
 
 
 def see(
@@ -147,10 +141,3 @@ def vision_loss(
         near = (boxes.argmax(-1) - bins[somewhere].view(-1)).abs() <= 1
         values["box within a bin"] = float(near.view(-1, 4).all(dim=1).float().mean())
     return loss, values
-
-
-def learning_rate(step: int, steps: int, warm: int = 60) -> float:
-    """Linear warm-up, then a cosine down to 3 %, as a share of the peak."""
-    if step < warm:
-        return (step + 1) / warm
-    return 0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
