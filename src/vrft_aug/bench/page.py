@@ -40,10 +40,10 @@ LIMITS = """## What limits it
 - Sampling writes tokens one after another, for every completion; only the prefill and the reading of the
   prompt's keys are shared. It is the largest part of what remains.
 - Many completions, long ones, or a short prompt leave little to share: the tables below.
-- Tried and left: repeating the prompt's keys for each completion (simpler, but it copies P keys G times in
-  each layer: more memory, and a fifth slower in attention on a CPU; it is what other devices and sliding
-  windows still use); transformers' continuous batching (it takes token ids alone, so no images) and static
-  caches (masks over their whole length, and rows cannot leave)."""
+- Left aside: repeating the prompt's keys for each completion (simpler, but it copies P keys G times in each
+  layer; other devices and sliding windows still do it). Not tried, from reading the code: transformers'
+  continuous batching (TRL passes it token ids alone, so no images) and static caches (masks over their whole
+  length, and rows cannot leave)."""
 
 GPU = """## On a GPU
 
