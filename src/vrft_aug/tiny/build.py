@@ -2,8 +2,8 @@
 
 Stage 1 teaches the vision tower what lies where, stage 2 the language model to look definitions up in text;
 the two share no weights and run side by side, a thread each. Stage 3 teaches both together to answer about
-pictures. Every finished stage is kept in `<output>.work`, so
-that an interrupted build goes on where it stopped.
+pictures. Every finished stage is kept in `<output>.work`, so that an interrupted build goes on where it
+stopped.
 """
 
 from __future__ import annotations

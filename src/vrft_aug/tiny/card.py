@@ -47,8 +47,10 @@ fundus photographs and chest films and nothing else: **never use it on a patient
 software development.**
 
 **How it was made.** `vrft tiny build`, seeded: the vision tower learns what lies in each visual token, with
-its box; the language model learns to look findings up in random class systems, in text; then both learn to
-answer about pictures. Pictures, sentences and class systems are generated; no outside data went in.
+its box; the language model learns to look findings up in random class systems, in text (its attention starts
+near what that needs, and is shown where to look); then both learn to answer about pictures. Where a prompt
+defines the classes, it cites the class that each finding leads to. Pictures, sentences and class systems are
+generated; no outside data went in.
 
 **What it can do**, greedy, on {pictures} new pictures of each modality, with class systems it has not seen;
 95 % bootstrap intervals; chance is guessing evenly among the labels:
@@ -57,10 +59,10 @@ answer about pictures. Pictures, sentences and class systems are generated; no o
 |---|---:|---:|---:|
 {table}
 
-**Limits.** It reads definitions poorly: compare the lines with definitions and with names alone. Small
-findings are missed, boxes are coarse (multiples of 4 pixels), at most {boxes} boxes were
-ever taught, and words outside its small world mean nothing to it. Class names alone carry little meaning for
-it by construction: which finding a name stands for was drawn at random.
+**Limits.** It reads definitions in the words it was taught, not in others. Small findings are missed, boxes
+are coarse (multiples of 4 pixels), at most {boxes} boxes were ever taught, and words outside its small world
+mean nothing to it. Class names alone carry little meaning for it by construction: which finding a name stands
+for was drawn at random.
 """
 MODALITIES: tuple[Modality, ...] = ("fundus", "chest")
 FRAME = Frame((SIZE, SIZE), (SIZE, SIZE), SPACE)
