@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from vrft_aug.perception.view import TINY_FOLDER
 
 settings.register_profile("vrft", derandomize=True, deadline=None, database=None)
 settings.load_profile("vrft")
+# Read when trackio is imported, by whichever test is first; not the data base of whoever runs the tests.
+os.environ["TRACKIO_DIR"] = tempfile.mkdtemp(prefix="vrft-trackio-")
 
 
 @pytest.fixture(scope="session")

@@ -117,8 +117,8 @@ def test_free_text_is_kept_as_it_is() -> None:
         ('[{"bbox_2d": [10, 20, 30, 40], "label": 3}]', (), (Box(20, 40, 60, 80),)),
         ('[{"box": [10, 20, 30, 40]}]', (), "malformed"),
         ("[[10, 20, 30, 40], [1, 1, 0, 2]]", (), "malformed"),
-        ("[10, 20, 30, 40]", (), "malformed"),
-        ('{"bbox_2d": [10, 20, 30, 40]}', (), "malformed"),
+        ("[10, 20, 30, 40]", (), (Box(20, 40, 60, 80),)),
+        ('{"bbox_2d": [10, 20, 30, 40]}', (), (Box(20, 40, 60, 80),)),
     ],
 )
 def test_boxes_arrive_in_original_pixels(text: str, labels: tuple[str, ...], expected: object) -> None:
