@@ -130,7 +130,7 @@ class Tutor:
         pictures = {} if pixels is None else {"pixel_values": pixels, "image_grid_thw": frames}
         seen = self.model.model(
             input_ids=batch.ids,
-            attention_mask=torch.zeros(batch.mask.shape).masked_fill(~batch.mask, torch.finfo().min),
+            attention_mask=batch.mask,
             position_ids=batch.positions,
             use_cache=False,
             output_hidden_states=True,

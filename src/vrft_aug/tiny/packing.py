@@ -41,7 +41,7 @@ class Packed:
 
     ids: Tensor  # (B, T)
     positions: Tensor  # (3, B, T)
-    mask: Tensor  # (B, 1, T, T), True where a token (third axis) may look (fourth axis)
+    mask: Tensor  # (B, 1, T, T), added to attention: 0 where a token (third axis) may look (fourth axis)
     labels: Tensor  # (B, T): the token that should come next, IGNORED where nothing is learned
     noted: tuple[Tensor, Tensor]  # (B, T) each: the notes of prefixes and those of branches
 
@@ -72,4 +72,5 @@ def pack(rows: Sequence[Row], pad: int) -> Packed:
             at = end
     causal = torch.ones(length, length, dtype=torch.bool).tril()
     same = (branch[:, None, :] == branch[:, :, None]) | (branch[:, None, :] == 0)
-    return Packed(ids, positions, (causal & same)[:, None], labels, noted)
+    mask = torch.zeros(same.shape).masked_fill(~(causal & same), torch.finfo().min)
+    return Packed(ids, positions, mask[:, None], labels, noted)
