@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from served import served
 from synthetic_run import (
     EVIL,
     SAID_BOX,
@@ -73,20 +72,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def url(runs: dict[str, Path]) -> Iterator[str]:
-    import uvicorn
-
     from vrft_aug.view.runs import open_runs
     from vrft_aug.view.server import make_app
 
-    app = make_app(open_runs(list(runs.values())))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with served(make_app(open_runs(list(runs.values())))) as address:
+        yield address
 
 
 def until(page: Any, state: str) -> None:

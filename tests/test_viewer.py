@@ -1,8 +1,6 @@
 """The rollout browser without a browser: what it reads, finds, refuses and never serves."""
 
 import json
-import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -12,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
+from served import served
 from synthetic_run import EVIL, GRADES, WORDING, rollout_lines, write_browsed
 from vrft_aug.errors import UserError
 from vrft_aug.view.filters import BadFilter, Filter
@@ -29,17 +28,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(run: Path) -> Iterator[str]:
-    import uvicorn
-
-    config = uvicorn.Config(make_app(open_runs([run])), host="127.0.0.1", port=0, log_level="error")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with served(make_app(open_runs([run]))) as address:
+        yield address
 
 
 def fetch(address: str, **headers: str) -> tuple[int, str, dict[str, str]]:

@@ -13,9 +13,9 @@ from rich.console import Console
 from vrft_aug.arms import rft, rollouts, sft, untold, untrained
 from vrft_aug.evaluation.comparison import compare
 from vrft_aug.evaluation.evaluate import evaluate_path
+from vrft_aug.evaluation.meanings import HEADLINES, MEANINGS
 from vrft_aug.evaluation.report_data import FILE_NAME as EVALUATION
 from vrft_aug.evaluation.report_data import Report, load_report
-from vrft_aug.evaluation.statistics import HEADLINES, MEANINGS
 from vrft_aug.evaluation.tables import format_table, markdown_table
 from vrft_aug.files import write_text
 from vrft_aug.recipe import Recipe, StageConfig

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from vrft_aug.evaluation import boxes_metrics, medmnist_official, metrics, multilabel, reasoning, votes
 from vrft_aug.evaluation.bootstrap import Statistic, ratio
-from vrft_aug.evaluation.meanings import HEADLINES as HEADLINES
-from vrft_aug.evaluation.meanings import MEANINGS as MEANINGS
 from vrft_aug.evaluation.meanings import REASONS as REASONS
 from vrft_aug.evaluation.metrics import Classes
 from vrft_aug.evaluation.rows import Row, vote_key

@@ -13,10 +13,12 @@ import numpy as np
 
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.comparison import compare
+from vrft_aug.evaluation.meanings import HEADLINES, MEANINGS
 from vrft_aug.evaluation.report_data import Report
-from vrft_aug.evaluation.statistics import HEADLINES, MEANINGS, REASONS
+from vrft_aug.evaluation.statistics import REASONS
 from vrft_aug.files import write_text
 from vrft_aug.nouns import Case
+from vrft_aug.page_templates import page_templates
 from vrft_aug.report import plots
 from vrft_aug.report.curves import Series, other_panels, stage_panels, stages_logged, terms_over_rollouts
 from vrft_aug.report.facts import card, minutes, provenance, timeline
@@ -123,15 +125,7 @@ def _write(path: Path, template: str, context: Mapping[str, Any]) -> Path:
 
 
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("vrft_aug", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates("report")
     environment.globals.update(
         meanings=MEANINGS,
         unbounded=UNBOUNDED,

@@ -12,8 +12,8 @@ from markupsafe import Markup, escape
 
 from vrft_aug.evaluation.bootstrap import Metric
 from vrft_aug.evaluation.comparison import Comparison
+from vrft_aug.evaluation.meanings import MEANINGS
 from vrft_aug.evaluation.report_data import Report
-from vrft_aug.evaluation.statistics import MEANINGS
 from vrft_aug.report.curves import Series, smoothed
 
 if TYPE_CHECKING:

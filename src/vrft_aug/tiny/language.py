@@ -128,19 +128,20 @@ class Tutor:
         ends the matching heads are to look at the definition of the class that it leads to.
         """
         pictures = {} if pixels is None else {"pixel_values": pixels, "image_grid_thw": frames}
+        noted = bool((batch.noted[1] != IGNORED).any())
         seen = self.model.model(
             input_ids=batch.ids,
             attention_mask=batch.mask,
             position_ids=batch.positions,
             use_cache=False,
-            output_hidden_states=True,
-            output_attentions=True,
+            output_hidden_states=noted,
+            output_attentions=noted,
             **pictures,
         )
         learned = batch.labels != IGNORED
         logits = self.model.lm_head(seen.last_hidden_state[learned])
         loss = F.cross_entropy(logits, batch.labels[learned])
-        if (batch.noted[1] != IGNORED).any():
+        if noted:
             for layers, notes in zip(NOTED_AFTER, batch.noted, strict=True):
                 there = notes != IGNORED
                 lower = self.model.model.language_model.norm(seen.hidden_states[layers][there])

@@ -8,6 +8,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from vrft_aug.errors import UserError
+from vrft_aug.page_templates import page_templates
 from vrft_aug.view.filters import OUTCOMES, BadFilter, Filter, address
 from vrft_aug.view.guard import Guard, check_host
 from vrft_aug.view.pages import cards, facts, is_flat, looks, tree
@@ -231,15 +232,7 @@ def _whole(text: str | None) -> int | None:
 
 
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("vrft_aug", "view/templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates("view/templates")
     environment.globals.update(address=address, number=_number)
     return environment
 
