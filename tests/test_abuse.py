@@ -285,3 +285,12 @@ def test_the_right_answer_earns_more_than_the_honest_wrong_one(kind: str) -> Non
     right = judge(kind, say(RIGHT[kind]) if kind in RIGHT else listed)
     assert right.total == pytest.approx(sum(REWARDS[kind].values()) - REWARDS[kind].get("recitation", 0))
     assert right.total > judge(kind, HONEST_WRONG[kind]).total
+
+
+def test_hedging_between_two_answers_earns_less_than_guessing_one() -> None:
+    """The words of both earn a little more than a guess in token_f1 alone; accuracy makes up for it."""
+    hedged, right, wrong = (
+        judge("answer", say(text)).total
+        for text in ("left right lower lobe", RIGHT["answer"], "right lower lobe")
+    )
+    assert hedged < (right + wrong) / 2

@@ -18,8 +18,9 @@ def token_f1_reward(
 ) -> float | None:
     """F-beta of the words of the answer and of the true text, 0..1, synonyms in their canonical form first.
 
-    With F1, the default, saying both of two likely words ("left right lower lobe") earns as much as guessing
-    one of them; `beta` of 0.5 lets extra words cost more, so that hedging no longer pays.
+    With F1, the default, saying both of two likely words ("left right lower lobe") earns a little more than
+    guessing one of them; `accuracy` beside it makes up for that, and so does `beta` of 0.5 (extra words cost
+    more, missing ones less).
     0 for an unparseable answer; None where the case's text is unknown or the task is of another kind.
     """
     if task.kind != "answer" or case.target.text is None:
