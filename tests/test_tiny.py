@@ -14,7 +14,7 @@ from vrft_aug.answer import parse
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Rollout, Task
 from vrft_aug.perception.spaces import Frame
-from vrft_aug.recipe import ProceduralData
+from vrft_aug.recipe_data import ProceduralData
 from vrft_aug.tiny.architecture import new_model
 from vrft_aug.tiny.cases import procedural_cases
 from vrft_aug.tiny.fundus import DISC, GRADES, draw_fundus, grade_of, haemorrhage_quadrants

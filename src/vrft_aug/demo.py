@@ -80,10 +80,11 @@ def run_demo(output: Path, seeds: int = 1, overwrite: bool = False, markdown: Pa
     runs = {arm.name: arm.runs(output, seeds) for arm in ARMS}
     reports = {name: [load_report(run / EVALUATION) for run in folders] for name, folders in runs.items()}
     console.print(format_table(reports))
-    console.print(differences(reports))
+    gains = differences(reports)
+    console.print("\n".join(gains))
     page = write_comparison(output / "report.html", TITLE, runs)
     if markdown is not None:
-        write_text(markdown, demo_page(reports, seeds))
+        write_text(markdown, demo_page(reports, gains, seeds))
     console.print(f"Report: {page}")
     return page
 
@@ -95,7 +96,7 @@ def _judge_untrained(recipe: Recipe, run: Path) -> None:
     write_report(run)
 
 
-def differences(reports: Mapping[str, Sequence[Report]]) -> str:
+def differences(reports: Mapping[str, Sequence[Report]]) -> list[str]:
     """What VRFT-Aug gains over the other arms, paired by case, a line each."""
     compared = compare(reports).differences
     headline = HEADLINES[next(iter(reports.values()))[0].kind]
@@ -103,10 +104,10 @@ def differences(reports: Mapping[str, Sequence[Report]]) -> str:
     for of, minus in DIFFERENCES:
         gains = ", ".join(f"{MEANINGS[name].title} {compared[of, minus][name]}" for name in headline[:3])
         lines.append(f"{of} minus {minus}: {gains}")
-    return "\n".join(lines)
+    return lines
 
 
-def demo_page(reports: Mapping[str, Sequence[Report]], seeds: int) -> str:
+def demo_page(reports: Mapping[str, Sequence[Report]], gains: Sequence[str], seeds: int) -> str:
     """docs/demo.md: what was run, the table and the differences."""
     cases = len(next(iter(reports.values()))[0].rows)
     budgets = [
@@ -130,7 +131,7 @@ def demo_page(reports: Mapping[str, Sequence[Report]], seeds: int) -> str:
             markdown_table(reports),
             "Differences, paired by case:",
             "",
-            *(f"- {line}" for line in differences(reports).splitlines()),
+            *(f"- {line}" for line in gains),
             "",
         ]
     )

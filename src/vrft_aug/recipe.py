@@ -11,11 +11,12 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from vrft_aug.labels import LABEL_SEPARATORS, NO_LABEL
 from vrft_aug.nouns import BoxFormat
 from vrft_aug.perception.spaces import SpaceName
+from vrft_aug.recipe_data import DataConfig, Strict, reader_config
 
 DATA_ROOT_VARIABLE = "VRFT_DATA"
 # TRL settings that would contradict the recipe: where to set them instead.
@@ -32,90 +33,6 @@ OWNED_BY_RECIPE = {
     "per_device_train_batch_size": "stages[].prompts_per_step and generations",
     "resume_from_checkpoint": "vrft train --resume",
 }
-
-
-class Strict(BaseModel):
-    """A part of the recipe: unknown keys are errors, values are not changed after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-
-class MedMnistData(Strict):
-    """A MedMNIST .npz file, `<root>/<dataset>.npz` or `<dataset>_<size>.npz` where size is not 28."""
-
-    reader: Literal["medmnist"]
-    dataset: str
-    size: Literal[28, 64, 128, 224] = 28
-    fetch: bool = False  # download through the `medmnist` package where the file is absent
-
-
-class CsvData(Strict):
-    """A folder of images with a CSV file; all paths below the data root."""
-
-    model_config = ConfigDict(coerce_numbers_to_str=True)  # label_names may be written 0: none
-    reader: Literal["csv"]
-    table: str
-    images: str = "."
-    image_column: str = "image"
-    label_column: str | None = "label"
-    split_column: str | None = "split"  # null: every image is dealt by a hash, see data/splits.py
-    patient_column: str | None = None
-    question_column: str | None = None
-    text_column: str | None = None
-    label_names: dict[str, str] = {}  # value in the table -> label of the task
-    label_separator: str = "|"  # for multilabel: between the values of a cell; an empty cell has none
-    # A COCO file whose boxes join the rows by image name: what localise asks for; for other tasks findings
-    # that are known to be in the picture, which the reasoning can be held against.
-    boxes: str | None = None
-    box_names: dict[str, str] = {}  # COCO category -> label (or finding); categories left out are dropped
-    boxes_complete: bool = False  # for other tasks: what has no box is known not to be in the picture
-    masks: dict[str, str] = {}  # for localise, in place of boxes: label -> mask files, {stem} is the image's
-    min_area: int = Field(default=1, ge=1)  # pixels of a connected part of a mask; smaller ones are dropped
-
-
-class CocoData(Strict):
-    """A COCO detection file: boxes as [x, y, width, height] in pixels of its images."""
-
-    reader: Literal["coco"]
-    annotations: str
-    images: str = "."
-    box_names: dict[str, str] = {}
-    splits: str | None = None  # a CSV with columns image and split; without it dealt by a hash
-
-
-class ProceduralData(Strict):
-    """Images made on the fly by `vrft_aug.tiny`; every split has a seed range of its own."""
-
-    reader: Literal["procedural"]
-    modality: Literal["fundus", "chest"] = "fundus"
-    train: int = Field(default=256, ge=1)
-    validation: int = Field(default=128, ge=1)
-    test: int = Field(default=400, ge=1)
-
-
-class CustomData(Strict):
-    """`function(root: Path, split: str, task: Task, **options) -> Iterable[Case]`, as package.module:name."""
-
-    reader: str = Field(pattern=r"^[\w.]+:\w+$")
-    options: dict[str, Any] = {}
-
-
-DataConfig = MedMnistData | CsvData | CocoData | ProceduralData | CustomData
-READERS: dict[str, type[Strict]] = {
-    "medmnist": MedMnistData,
-    "csv": CsvData,
-    "coco": CocoData,
-    "procedural": ProceduralData,
-}
-
-
-def reader_config(reader: str) -> type[Strict]:
-    """The settings that a reader takes, by the reader's name; ValueError where there is no such reader."""
-    if ":" in reader:
-        return CustomData
-    if reader not in READERS:
-        raise ValueError(f"reader {reader!r} is unknown; expected {', '.join(READERS)} or module:name")
-    return READERS[reader]
 
 
 class TaskConfig(Strict):
@@ -183,7 +100,7 @@ class ModelConfig(Strict):
     # The space that boxes are asked for and read in; None is the family's own, see perception/spaces.py.
     coordinates: SpaceName | None = None
     trust_remote_code: bool = False
-    load: dict[str, Any] = {}  # further arguments of from_pretrained
+    load: dict[str, Any] = Field(default_factory=dict)  # further arguments of from_pretrained
 
 
 class RewardConfig(Strict):
@@ -235,10 +152,9 @@ class StageConfig(Strict):
     steps: int = Field(ge=1)
     prompts_per_step: int = Field(default=8, ge=1)
     injection: Injection = Injection()
-    rewards: Annotated[dict[str, RewardConfig], BeforeValidator(_bare_weights)] = {}
-    mix: dict[
-        str, MixedTask
-    ] = {}  # grpo: further tasks in the same steps; `task` has the rest of the prompts
+    rewards: Annotated[dict[str, RewardConfig], BeforeValidator(_bare_weights)] = Field(default_factory=dict)
+    # grpo: further tasks in the same steps; `task` has the rest of the prompts
+    mix: dict[str, MixedTask] = Field(default_factory=dict)
     # sft: a JSONL file of reasoning traces below the data root, taught instead of the bare answers
     demonstrations: str | None = None
     generations: int = Field(default=8, ge=2)
@@ -246,7 +162,8 @@ class StageConfig(Strict):
     save_steps: int = Field(default=50, ge=1)
     dynamic_sampling: DynamicSampling = DynamicSampling()
     prefix_sharing: bool = True  # grpo: compute each prompt once per group; off is the stock trainer
-    trainer: dict[str, Any] = {}  # trl.GRPOConfig or trl.SFTConfig settings under their own names
+    # trl.GRPOConfig or trl.SFTConfig settings under their own names
+    trainer: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("trainer")
     @classmethod

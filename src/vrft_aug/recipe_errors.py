@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from vrft_aug.errors import nearest, shown
-from vrft_aug.recipe import DataConfig, Recipe, reader_config
+from vrft_aug.recipe import Recipe
+from vrft_aug.recipe_data import DataConfig, reader_config
 
 # What pydantic says around the part of its message that names what was expected.
 PYDANTIC_WORDS = re.compile(

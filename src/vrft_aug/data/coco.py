@@ -10,7 +10,7 @@ from vrft_aug.data.rows import case_names, data_name, image_path, read_rows
 from vrft_aug.data.splits import deal, split_name
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Case, Target, Task
-from vrft_aug.recipe import CocoData
+from vrft_aug.recipe_data import CocoData
 
 
 def read_coco(config: CocoData, task: Task, root: Path, split: str) -> list[Case]:

@@ -13,7 +13,8 @@ from vrft_aug.errors import UserError
 from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.nouns import Case, Task
 from vrft_aug.plugins import load_function
-from vrft_aug.recipe import CocoData, CsvData, CustomData, MedMnistData, ProceduralData, TaskConfig
+from vrft_aug.recipe import TaskConfig
+from vrft_aug.recipe_data import CocoData, CsvData, CustomData, MedMnistData, ProceduralData
 
 
 class EmptySplit(UserError):

@@ -10,7 +10,7 @@ from vrft_aug.data.npz import read_array, read_header
 from vrft_aug.data.sources import absent
 from vrft_aug.errors import UserError, nearest
 from vrft_aug.nouns import Case, Target, Task
-from vrft_aug.recipe import MedMnistData
+from vrft_aug.recipe_data import MedMnistData
 
 SPLIT_KEYS = {"train": "train", "validation": "val", "test": "test"}
 

@@ -13,7 +13,7 @@ from vrft_aug.data.rows import Row, case_names, data_name, image_path, read_rows
 from vrft_aug.data.splits import deal, split_name
 from vrft_aug.errors import UserError, nearest, shown
 from vrft_aug.nouns import Box, Case, Target, Task
-from vrft_aug.recipe import CsvData
+from vrft_aug.recipe_data import CsvData
 
 LABELLED = ("classify", "grade", "multilabel")  # kinds whose truth stands in the label column
 

@@ -17,7 +17,8 @@ from vrft_aug.evaluation.provenance import (
 from vrft_aug.evaluation.report_data import Report, build_report
 from vrft_aug.nouns import Answer, Rollout
 from vrft_aug.perception.spaces import Frame
-from vrft_aug.recipe import MedMnistData, Recipe
+from vrft_aug.recipe import Recipe
+from vrft_aug.recipe_data import MedMnistData
 from vrft_aug.training.material import Material
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Box, Case, Target, Task
-from vrft_aug.recipe import ProceduralData
+from vrft_aug.recipe_data import ProceduralData
 from vrft_aug.tiny.fundus import GRADES, grade_of
 from vrft_aug.tiny.phrases import APPEARANCE, facts
 from vrft_aug.tiny.pool import KINDS, Modality, scene
