@@ -62,6 +62,7 @@ def provenance(run: Run) -> list[tuple[str, str]]:
         rows.append(("Time", took))
     if machine := _mapping(facts.get("hardware")):
         rows.append(("Hardware", _machine(machine)))
+        rows.append(("Cost", _cost(run, machine)))
     versions = _mapping(facts.get("versions")) or (run.report.provenance.versions if run.report else {})
     if versions:
         rows.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
@@ -131,6 +132,17 @@ def _took(facts: Mapping[str, Any]) -> str:
     except ValueError:
         return f"{begun}, not finished"
     return f"{begun}, finished {minutes((end - start).total_seconds())} later (pauses included)"
+
+
+def _cost(run: Run, machine: Mapping[str, Any]) -> str:
+    """The hours that a provider bills, of GPUs or else of cores, and what was had for them."""
+    hours = sum(span.seconds for span in timeline(run)) / 3600
+    gpus, cores = len(machine.get("gpus") or ()), int(machine.get("cores") or 1)
+    billed = f"{hours * gpus:.2f} GPU hours" if gpus else f"{hours * cores:.2f} core hours"
+    had = [f"{int(sum(stage.get('rollouts', 0) for stage in run.stages.values())):,} rollouts"]
+    if run.report is not None:
+        had.append(f"{len(run.report.rows):,} evaluated cases")
+    return f"{billed} for {' and '.join(had)}"
 
 
 def _machine(machine: Mapping[str, Any]) -> str:
