@@ -61,6 +61,8 @@ class ProceduralData(Strict):
 
     reader: Literal["procedural"]
     modality: Literal["fundus", "chest"] = "fundus"
+    # handheld: dim, tinted and noisy, unlike the pictures that the embedded model learned from
+    camera: Literal["clinic", "handheld"] = "clinic"
     train: int = Field(default=256, ge=1)
     validation: int = Field(default=128, ge=1)
     test: int = Field(default=400, ge=1)

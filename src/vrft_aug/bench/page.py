@@ -39,7 +39,7 @@ LIMITS = """## What limits it
   at every position of prompt and completion where there is no Triton, ours at the completions' alone.
 - Sampling writes tokens one after another, for every completion; only the prefill and the reading of the
   prompt's keys are shared. It is the largest part of what remains.
-- Many completions, long ones, or a short prompt leave little to share: the tables below.
+- Few completions, long ones, or a short prompt leave little to share: the tables above.
 - Left aside: repeating the prompt's keys for each completion (simpler, but it copies P keys G times in each
   layer; other devices and sliding windows still do it). Not tried, from reading the code: transformers'
   continuous batching (TRL passes it token ids alone, so no images) and static caches (masks over their whole

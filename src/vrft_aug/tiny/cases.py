@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Box, Case, Target, Task
 from vrft_aug.recipe_data import ProceduralData
+from vrft_aug.tiny.camera import Camera, taken
 from vrft_aug.tiny.fundus import GRADES, grade_of
 from vrft_aug.tiny.phrases import APPEARANCE, facts
-from vrft_aug.tiny.pool import KINDS, Modality, scene
+from vrft_aug.tiny.pool import KINDS, USES, Modality, scene
 from vrft_aug.tiny.scene import SIZE, Scene
 
 if TYPE_CHECKING:
@@ -27,10 +28,11 @@ class ProceduralImage:
     modality: Modality
     use: str
     index: int
+    camera: Camera = "clinic"
 
     def open(self) -> Image:
         """The picture, the same at every call."""
-        return _drawn(self.modality, self.use, self.index).image.copy()
+        return taken(_drawn(self.modality, self.use, self.index).image, self.camera, [USES[self.use], self.index])
 
 
 @lru_cache(maxsize=2048)  # 80 MB at the most; a run opens the same pictures many times
@@ -64,7 +66,7 @@ def procedural_cases(config: ProceduralData, task: Task, split: str) -> list[Cas
             cases.append(
                 Case(
                     id=f"{config.modality}/{split}/{index}",
-                    images=(ProceduralImage(config.modality, split, index),),
+                    images=(ProceduralImage(config.modality, split, index, config.camera),),
                     target=Target(
                         label=label,
                         labels=frozenset(shown) if task.kind == "multilabel" else None,
