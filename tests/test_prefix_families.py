@@ -96,7 +96,7 @@ def test_adapters_and_checkpointing_equal_stock(family: str) -> None:
         assert_equal(scores_and_gradient(our_log_probs, model, inputs), stock)
 
 
-@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl", "gemma3"])
+@FAMILIES
 def test_bfloat16_is_as_near_to_float32_as_stock(family: str) -> None:
     inputs = batch(family, 4)
     exact, _, direction = scores_and_gradient(stock_log_probs, scoring_model(family), inputs)

@@ -91,6 +91,22 @@ def test_cases_carry_grades_and_boxes_and_pickle() -> None:
     assert all(len(case.target.boxes or ()) == 1 for case in discs)
 
 
+def test_another_camera_takes_the_same_scenes_darker_and_noisier() -> None:
+    task = Task("g", "grade", "?", GRADES)
+    clinic, handheld = (
+        procedural_cases(ProceduralData(reader="procedural", train=20, camera=camera), task, "train")
+        for camera in ("clinic", "handheld")
+    )
+    assert [case.target for case in clinic] == [case.target for case in handheld]
+    first = np.asarray(handheld[0].images[0].open())
+    np.testing.assert_array_equal(first, np.asarray(handheld[0].images[0].open()))
+    for bright, dim in zip(clinic, handheld, strict=True):
+        before, after = (np.asarray(case.images[0].open(), float) for case in (bright, dim))
+        assert after.shape == before.shape and after.mean() < 0.95 * before.mean()
+        rough = [np.abs(np.diff(pixels, axis=1)).mean() / pixels.mean() for pixels in (before, after)]
+        assert rough[1] > rough[0]
+
+
 def test_chest_cases_leave_out_pictures_without_a_right_answer() -> None:
     data = ProceduralData(reader="procedural", modality="chest", train=30, validation=1, test=1)
     task = Task("c", "classify", "What?", ("normal", "nodule", "effusion"))

@@ -32,7 +32,8 @@ class ProceduralImage:
 
     def open(self) -> Image:
         """The picture, the same at every call."""
-        return taken(_drawn(self.modality, self.use, self.index).image, self.camera, [USES[self.use], self.index])
+        made = _drawn(self.modality, self.use, self.index)
+        return taken(made.image, self.camera, [USES[self.use], self.index])
 
 
 @lru_cache(maxsize=2048)  # 80 MB at the most; a run opens the same pictures many times
