@@ -106,7 +106,7 @@ def test_a_page_tells_what_rang_and_what_it_ran_on(tmp_path: Path) -> None:
     check_self_contained(html)
     for text in (
         "61% is copied.", "grading, step 12", "256 cases, dddddddddddd", "A &amp; B, 2 cores",
-        "no GPU", "60 min", "0.18 core hours for 3,840 rollouts and ",
+        "no GPU", "60 min", "0.19 core hours for 3,840 rollouts and 40 evaluated cases",
         "trl 1.16.0", "Model card", "Clinical use without validation", "GRPO on grade, 5 min",
     ):  # fmt: skip
         assert text in html, text
