@@ -100,9 +100,13 @@ def evaluate(
         return
     from rich.console import Console
 
+    from vrft_aug.evaluation.cautions import cautions
     from vrft_aug.evaluation.tables import metrics_table
 
-    Console().print(metrics_table(report))
+    console = Console()
+    console.print(metrics_table(report))
+    for caution in cautions(report):
+        console.print(f"caution: {caution}", style="yellow", markup=False)
 
 
 def predict(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vrft_aug.errors import UserError
+from vrft_aug.evaluation.cautions import cautions
 from vrft_aug.evaluation.comparison import compare
 from vrft_aug.evaluation.meanings import HEADLINES, MEANINGS
 from vrft_aug.evaluation.report_data import Report
@@ -53,6 +54,7 @@ def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
         "title": found.recipe.name,
         "kicker": "VRFT-Aug run",
         "notes": knowledge_notes(found.recipe),
+        "cautions": cautions(report) if report is not None else [],
         "run": found,
         "report": report,
         "curves": curves,
@@ -95,6 +97,12 @@ def write_comparison(
         "title": title,
         "kicker": "VRFT-Aug comparison",
         "notes": list(dict.fromkeys(note for recipe in recipes for note in knowledge_notes(recipe))),
+        "cautions": [
+            f"{arm}, seed {run.recipe.seed}: {caution}"
+            for arm, of_arm in runs.items()
+            for run, report in zip(of_arm, reports[arm], strict=True)
+            for caution in cautions(report)
+        ],
         "arms": runs,
         "first": first,
         "most_runs": max(map(len, runs.values())),

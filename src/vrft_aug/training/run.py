@@ -14,10 +14,11 @@ from rich.console import Console
 
 from vrft_aug.constants import material_constants
 from vrft_aug.errors import UserError
+from vrft_aug.evaluation.cautions import cautions
 from vrft_aug.evaluation.evaluate import RUN_MODEL, evaluate
 from vrft_aug.evaluation.provenance import hash_cases, package_versions
 from vrft_aug.evaluation.report_data import FILE_NAME as EVALUATION
-from vrft_aug.evaluation.report_data import save_report
+from vrft_aug.evaluation.report_data import load_report, save_report
 from vrft_aug.files import write_text
 from vrft_aug.recipe import Recipe
 from vrft_aug.report.page import write_report
@@ -76,6 +77,8 @@ def train(recipe: Recipe, output: Path, resume: bool = False, overwrite: bool = 
     for line in read_lines(output / ALARMS):
         where = f"{line['stage']}, step {line['step']}"
         console.print(f"alarm in {where}: {line['alarm']}", style="yellow", markup=False)
+    for caution in cautions(load_report(output / EVALUATION)):
+        console.print(f"caution: {caution}", style="yellow", markup=False)
 
 
 def train_stage(

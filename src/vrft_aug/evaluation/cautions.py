@@ -1,0 +1,46 @@
+"""Plain sentences about an evaluation whose figures could be mistaken for skill."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from vrft_aug.evaluation.report_data import Report
+from vrft_aug.nouns import Box
+
+ALIKE = 0.9  # share of one answer among the cases from which on it is told
+RARE = 0.8  # share of the cases of which it is true, up to which it is
+
+
+def cautions(report: Report) -> list[str]:
+    """What to know first: that nearly all answers are the same, or no better than guessing."""
+    return [sentence for sentence in (_one_answer(report), _chance(report)) if sentence]
+
+
+def _one_answer(report: Report) -> str:
+    answers = Counter(_named(row.answer, row.boxes) for row in report.rows)
+    truths = Counter(_named(row.truth, row.true_boxes) for row in report.rows)
+    (answer, times), whole = answers.most_common(1)[0], len(report.rows)
+    if answer is None or times < ALIKE * whole or truths[answer] > RARE * whole:
+        return ""
+    return (
+        f"The answer to {times} of {whole} cases is “{answer}”, which is true of {truths[answer]}: this "
+        "model hardly tells the pictures apart."
+    )
+
+
+def _chance(report: Report) -> str:
+    found = report.metrics.get("balanced_accuracy")
+    classes = len({row.truth for row in report.rows})
+    if found is None or found.value is None or found.low is None or classes < 2 or found.low > 1 / classes:
+        return ""
+    return (
+        f"Balanced accuracy {found} is no better than guessing among {classes} classes ({1 / classes:.2f}), "
+        f"as far as {found.n} cases can tell."
+    )
+
+
+def _named(text: str | None, boxes: tuple[Box, ...] | None) -> str | None:
+    """An answer or truth as a text; boxes that lie somewhere are all different, and so named None."""
+    if text is not None:
+        return text or "nothing"
+    return "no box" if boxes == () else None
