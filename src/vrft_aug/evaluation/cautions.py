@@ -7,8 +7,8 @@ from collections import Counter
 from vrft_aug.evaluation.report_data import Report
 from vrft_aug.nouns import Box
 
-ALIKE = 0.9  # share of one answer among the cases from which on it is told
-RARE = 0.8  # share of the cases of which it is true, up to which it is
+ALIKE = 0.9  # the share of cases with one and the same answer from which on it is told,
+USUAL = 0.8  # unless it is true of more than this share
 
 
 def cautions(report: Report) -> list[str]:
@@ -20,7 +20,7 @@ def _one_answer(report: Report) -> str:
     answers = Counter(_named(row.answer, row.boxes) for row in report.rows)
     truths = Counter(_named(row.truth, row.true_boxes) for row in report.rows)
     (answer, times), whole = answers.most_common(1)[0], len(report.rows)
-    if answer is None or times < ALIKE * whole or truths[answer] > RARE * whole:
+    if answer is None or times < ALIKE * whole or truths[answer] > USUAL * whole:
         return ""
     return (
         f"The answer to {times} of {whole} cases is “{answer}”, which is true of {truths[answer]}: this "
