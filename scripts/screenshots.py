@@ -18,7 +18,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from vrft_aug.report.page import write_report
-from vrft_aug.view.runs import open_runs
+from vrft_aug.view.run_index import open_runs
 from vrft_aug.view.server import make_app
 
 OUTPUT = Path("docs/images")

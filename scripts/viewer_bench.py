@@ -21,8 +21,8 @@ from threading import Thread
 import uvicorn
 from playwright.sync_api import Page, sync_playwright
 
-from vrft_aug.recipe_file import load_recipe, save_recipe
-from vrft_aug.view.runs import open_runs
+from vrft_aug.recipe.file import load_recipe, save_recipe
+from vrft_aug.view.run_index import open_runs
 from vrft_aug.view.server import make_app
 
 REPEATS = 7

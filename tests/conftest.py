@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from random_policy import save_random_policy
-from vrft_aug.perception.view import TINY_FOLDER
+from helpers.random_policy import save_random_policy
+from vrft_aug.recipe.model_folder import TINY_FOLDER
 
 settings.register_profile("vrft", derandomize=True, deadline=None, database=None)
 settings.load_profile("vrft")

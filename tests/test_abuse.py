@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from vrft_aug.data.medmnist_labels import LABELS
+from vrft_aug.data.readers.medmnist_labels import LABELS
 from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.nouns import Box, Case, FailureReason, Prompt, Rollout, Score, Target, Task
 from vrft_aug.perception.spaces import BoxSpace, Frame
 from vrft_aug.prompt import SYSTEM, build_prompt
-from vrft_aug.recipe import Injection, RewardConfig
+from vrft_aug.recipe.schema import Injection, RewardConfig
 from vrft_aug.scorer import Scorer
 
 SPACE = BoxSpace("processed")

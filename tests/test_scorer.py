@@ -6,7 +6,7 @@ import pytest
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Box, Case, Prompt, Rollout, Target, Task
 from vrft_aug.perception.spaces import BoxSpace, Frame
-from vrft_aug.recipe import RewardConfig
+from vrft_aug.recipe.schema import RewardConfig
 from vrft_aug.scorer import KINDS, TERMS, Scorer
 
 GRADE = Task("g", "grade", "?", ("none", "mild", "severe"))

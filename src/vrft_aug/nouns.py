@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TaskKind = Literal["classify", "grade", "multilabel", "localise", "answer"]
 BoxFormat = Literal["json", "plain"]
+SpaceName = Literal["original", "processed", "thousandths", "unit"]  # see perception/spaces.py
 FailureReason = Literal["missing", "malformed", "truncated", "ambiguous", "unknown label"]
 Message = dict[str, Any]  # a chat message as transformers' processors take it: {"role", "content"}
 

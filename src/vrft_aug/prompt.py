@@ -6,7 +6,7 @@ from vrft_aug.knowledge.bank import KnowledgeBank, injected_text
 from vrft_aug.knowledge.count import Count, words
 from vrft_aug.nouns import Case, Message, Prompt, Task
 from vrft_aug.perception.spaces import BoxSpace
-from vrft_aug.recipe import Injection
+from vrft_aug.recipe.schema import Injection
 
 SYSTEM = (
     "You read medical images. Write your reasoning between <think> and </think>, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -16,13 +16,13 @@ from vrft_aug.answer import parse
 from vrft_aug.errors import UserError, nearest, shown
 from vrft_aug.imitation.facts import check_consistency, check_facts, consistency, grounding
 from vrft_aug.imitation.recitation import recitation
-from vrft_aug.knowledge.schema import KnowledgeBank
+from vrft_aug.knowledge.bank_schema import KnowledgeBank
 from vrft_aug.labels import label_keys
 from vrft_aug.nouns import Case, Prompt, Rollout, Score, Task
 from vrft_aug.perception.reward import iou, iou_threshold, nearness
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.plugins import load_function
-from vrft_aug.recipe import RewardConfig
+from vrft_aug.recipe.schema import RewardConfig
 from vrft_aug.shaping.balance import check_balance, class_weights
 from vrft_aug.shaping.costs import check_costs, costs
 from vrft_aug.shaping.format import format_reward
@@ -45,6 +45,7 @@ TERMS: dict[str, Callable[..., Any]] = {
     "consistency": consistency,
     "grounding": grounding,
 }
+FLAT = 1e-6  # totals that differ by no more are equal up to rounding
 # The kinds of task that a term judges, where it does not judge all.
 KINDS: dict[str, tuple[str, ...]] = {
     "accuracy": ("classify", "grade", "multilabel", "answer"),
@@ -214,3 +215,8 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         return get_type_hints(function, include_extras=True)
     except NameError:  # annotations of a user's function that are imported for type checkers alone
         return {}
+
+
+def is_flat(totals: Sequence[float]) -> bool:
+    """Whether all completions of a group earn the same, up to rounding: such a group teaches nothing."""
+    return max(totals) - min(totals) <= FLAT

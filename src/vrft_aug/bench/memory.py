@@ -14,7 +14,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from vrft_aug.bench.cases import Shape
+from vrft_aug.bench.presets import Shape
 
 STEPS = 2  # the optimiser's states come with the first one
 
@@ -44,7 +44,7 @@ def peak_memory(shape: Shape) -> dict[str, int] | None:
 def _measure(arm: str, shape: Shape) -> int:
     import torch
 
-    from vrft_aug.bench.arms import make_trainer
+    from vrft_aug.bench.contenders import make_trainer
 
     torch.set_num_threads(1)  # both arms run at once, and time is not what is measured
     with tempfile.TemporaryDirectory() as folder:

@@ -14,9 +14,9 @@ import typer
 from vrft_aug.cli import bench, recipes, runs, view
 from vrft_aug.cli.common import SETTINGS, OneLineErrors
 from vrft_aug.cli.compare import compare
+from vrft_aug.cli.drafts import traces
 from vrft_aug.cli.knowledge import knowledge_app
 from vrft_aug.cli.tiny import tiny_app
-from vrft_aug.cli.traces import traces
 
 app = typer.Typer(cls=OneLineErrors, help="Medical visual reinforcement fine-tuning.", **SETTINGS)
 for command in (

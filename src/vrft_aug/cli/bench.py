@@ -29,7 +29,7 @@ def bench(
     ] = None,
 ) -> None:
     """Stock TRL beside prefix sharing on the same work: times, memory, equality."""
-    from vrft_aug.bench.cases import QUICK, shapes_of
+    from vrft_aug.bench.presets import QUICK, shapes_of
 
     sources = saved or ([json_file] if json_file else [])
     if saved and markdown is None:
@@ -39,7 +39,7 @@ def bench(
     if not saved:
         shapes = (QUICK,) if quick else shapes_of(preset)
 
-        from vrft_aug.bench.run import run_bench  # takes seconds: a wrong option is told before
+        from vrft_aug.bench.suite import run_bench  # takes seconds: a wrong option is told before
         from vrft_aug.files import write_text
 
         result = run_bench(shapes, 2 if quick else pairs, memory, not quick, typer.echo)
@@ -47,7 +47,7 @@ def bench(
             write_text(json_file, json.dumps(result, indent=1) + "\n")
             typer.echo(f"wrote {json_file}")
     if markdown is not None:
-        from vrft_aug.bench.page import write_page
+        from vrft_aug.bench.markdown_page import write_page
 
         write_page(sources, markdown)
         typer.echo(f"wrote {markdown}")

@@ -46,9 +46,9 @@ def knowledge_check(
     as_json: AsJson = False,
 ) -> None:
     """Find what is missing in a bank, and count which facts name a source."""
-    from vrft_aug.data.medmnist_labels import LABELS
+    from vrft_aug.data.readers.medmnist_labels import LABELS
     from vrft_aug.knowledge.bank import load_bank, shipped_banks
-    from vrft_aug.knowledge.check import WORDS_PER_CLASS, check_bank, count_facts
+    from vrft_aug.knowledge.validate import WORDS_PER_CLASS, check_bank, count_facts
 
     found = []
     for name in [bank] if bank is not None else shipped_banks():
@@ -91,11 +91,11 @@ def knowledge_draft(
     overwrite: Overwrite = False,
 ) -> None:
     """Have a language model draft a bank; it is marked unreviewed, every fact for review."""
-    from vrft_aug.endpoint import Endpoint
+    from vrft_aug.drafting.draft_examples import class_examples, find_task
+    from vrft_aug.drafting.knowledge_draft import draft_bank
     from vrft_aug.evaluation.remote import default_cache
     from vrft_aug.knowledge.bank import save_bank
-    from vrft_aug.knowledge.draft import draft_bank
-    from vrft_aug.knowledge.examples import class_examples, find_task
+    from vrft_aug.policy.endpoint import Endpoint
 
     asked, recipe = find_task(source, task)
     target = output or Path(f"{asked.name}-draft.yaml")

@@ -16,16 +16,16 @@ def init(
     destination: Annotated[Path | None, typer.Argument(metavar="DEST", help="Default: NAME.yaml.")] = None,
 ) -> None:
     """Copy a shipped recipe to start from."""
-    from vrft_aug.recipe_file import copy_recipe
+    from vrft_aug.recipe.file import copy_recipe
 
     typer.echo(f"wrote {copy_recipe(name, destination)}")
 
 
 def check(recipe: RecipeArgument, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Check recipe, data, knowledge and rewards."""
-    from vrft_aug.check import check_recipe, part_lines
     from vrft_aug.evaluation.provenance import knowledge_uses, use_line
-    from vrft_aug.recipe_file import load_recipe
+    from vrft_aug.preview.check import check_recipe, part_lines
+    from vrft_aug.recipe.file import load_recipe
 
     loaded = load_recipe(recipe, overrides or ())
     parts, uses = check_recipe(loaded), knowledge_uses(loaded)
@@ -55,8 +55,8 @@ def prompt(
     as_json: AsJson = False,
 ) -> None:
     """Show one case exactly as the model sees it."""
-    from vrft_aug.prompt_view import view_prompt
-    from vrft_aug.recipe_file import load_recipe
+    from vrft_aug.preview.prompt_view import view_prompt
+    from vrft_aug.recipe.file import load_recipe
 
     view = view_prompt(load_recipe(recipe, overrides or ()), case, stage, tokens)
     if as_json:
@@ -85,8 +85,8 @@ def score(
     stage: Stage = None,
 ) -> None:
     """Score completions in a file, without a model."""
-    from vrft_aug.recipe_file import load_recipe
-    from vrft_aug.score_file import score_file
+    from vrft_aug.preview.score_file import score_file
+    from vrft_aug.recipe.file import load_recipe
 
     for line in score_file(load_recipe(recipe, overrides or ()), file, stage):
         typer.echo(json.dumps(line, ensure_ascii=False))

@@ -19,7 +19,7 @@ def demo(
     markdown: Annotated[Path | None, typer.Option(help="Write the tables there too.")] = None,
 ) -> None:
     """The whole method on a CPU in minutes, nothing to download."""
-    from vrft_aug.demo import run_demo
+    from vrft_aug.experiments.demo import run_demo
 
     run_demo(output, seeds, overwrite, markdown)
 
@@ -32,13 +32,13 @@ def train(
     overwrite: Overwrite = False,
 ) -> None:
     """Run the stages, evaluate, and write the report."""
-    from vrft_aug.recipe_file import load_recipe
+    from vrft_aug.recipe.file import load_recipe
 
     loaded = load_recipe(recipe, overrides or ())
     if resume and overwrite:
         raise UserError("--resume and --overwrite contradict each other; give one of them")
 
-    from vrft_aug.training.run import train as run_stages  # takes seconds: a wrong recipe is told before
+    from vrft_aug.experiments.run import train as run_stages  # takes seconds: a wrong recipe is told before
 
     run = output or Path("runs") / loaded.name
     run_stages(loaded, run, resume, overwrite)
@@ -67,7 +67,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Clinical metrics on a split, with intervals."""
-    from vrft_aug.recipe_file import load_recipe
+    from vrft_aug.recipe.file import load_recipe
 
     changes = list(overrides or ())
     if endpoint is not None and source is not None:  # a server has no folder: all arguments are overrides
@@ -81,9 +81,9 @@ def evaluate(
     wanted = load_recipe(recipe or source or "", changes) if recipe or changes else None
 
     if endpoint is not None and model is not None and wanted is not None:
-        from vrft_aug.endpoint import Endpoint
         from vrft_aug.evaluation.remote import default_cache, evaluate_endpoint
         from vrft_aug.evaluation.report_data import save_report
+        from vrft_aug.policy.endpoint import Endpoint
 
         folder = None if no_cache else cache or default_cache()
         report = evaluate_endpoint(Endpoint(endpoint, model, key_env, folder), wanted, concurrency)

@@ -1,1 +1,1 @@
-"""Readers: from files on disk to Cases."""
+"""From files to Cases: settings, readers, pictures, boxes, masks, splits."""

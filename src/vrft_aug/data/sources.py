@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vrft_aug.data.settings import DATA_ROOT_VARIABLE
 from vrft_aug.errors import UserError
-from vrft_aug.recipe import DATA_ROOT_VARIABLE
 
 MEDMNIST = "https://zenodo.org/records/10519652"
 SOURCES = {

@@ -1,1 +1,1 @@
-"""Clinical evaluation: generation, metrics, intervals."""
+"""Clinical evaluation: metrics with intervals, comparison of runs, and what a report rests on."""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vrft_aug.errors import UserError
-from vrft_aug.evaluation.report_data import FILE_NAME, Report, load_report
+from vrft_aug.evaluation.report_data import Report, load_report
+from vrft_aug.run.layout import EVALUATION
 
 
 def read_arms(given: Sequence[str]) -> dict[str, list[Report]]:
@@ -53,6 +54,6 @@ def _report_file(path: Path) -> Path:
         raise UserError(
             f"{path} does not exist; expected a run folder or a report that `vrft evaluate -o` wrote"
         )
-    if not (path / FILE_NAME).is_file():
+    if not (path / EVALUATION).is_file():
         raise UserError(f"run {path} has no evaluation; run `vrft evaluate {path}` first")
-    return path / FILE_NAME
+    return path / EVALUATION

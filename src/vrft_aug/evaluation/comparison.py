@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vrft_aug.errors import UserError, nearest
-from vrft_aug.evaluation.bootstrap import Floats, Metric, Statistic, resample, summary
 from vrft_aug.evaluation.meanings import HEADLINES
+from vrft_aug.evaluation.metrics.bootstrap import Floats, Metric, Statistic, resample, summary
+from vrft_aug.evaluation.metrics.case_rows import Row
+from vrft_aug.evaluation.metrics.catalogue import groups, right_cases, statistics
 from vrft_aug.evaluation.report_data import Report
-from vrft_aug.evaluation.rows import Row
 from vrft_aug.evaluation.significance import McNemar, Significance, bootstrap_p, holm, independent, mcnemar_p
-from vrft_aug.evaluation.statistics import groups, right_cases, statistics
 
 Pair = tuple[str, str]  # a difference: of, minus
 FEW = 3  # cases named in a message

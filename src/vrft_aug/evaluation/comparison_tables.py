@@ -12,9 +12,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from vrft_aug.evaluation.bootstrap import Metric
 from vrft_aug.evaluation.comparison import Comparison
 from vrft_aug.evaluation.meanings import MEANINGS
+from vrft_aug.evaluation.metrics.bootstrap import Metric
 from vrft_aug.evaluation.significance import Significance
 from vrft_aug.evaluation.tables import arms_markdown, arms_table, markdown
 

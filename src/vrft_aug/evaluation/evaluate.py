@@ -5,36 +5,36 @@ from __future__ import annotations
 from pathlib import Path
 
 from vrft_aug.errors import UserError
-from vrft_aug.evaluation.generate import generate
-from vrft_aug.evaluation.judge import Source, Written, judge
+from vrft_aug.evaluation.measure import Source, Written, measure_rollouts
 from vrft_aug.evaluation.provenance import hash_folder
-from vrft_aug.evaluation.report_data import FILE_NAME, Report, save_report
-from vrft_aug.evaluation.watch import watching
+from vrft_aug.evaluation.report_data import Report, save_report
 from vrft_aug.nouns import Rollout
-from vrft_aug.recipe import ModelConfig, Recipe
-from vrft_aug.recipe_file import RUN_RECIPE, load_recipe
-from vrft_aug.training.lengths import check_lengths
-from vrft_aug.training.material import Material, evaluation_material
-from vrft_aug.training.policy import Policy, case_frame, load_policy, written_model
+from vrft_aug.policy.generate import generate
+from vrft_aug.policy.lengths import check_lengths
+from vrft_aug.policy.load import Policy, load_policy, written_model
+from vrft_aug.policy.progress_bar import watching
+from vrft_aug.recipe.file import load_recipe
+from vrft_aug.recipe.schema import ModelConfig, Recipe
+from vrft_aug.run.layout import EVALUATION, RUN_MODEL, RUN_RECIPE
+from vrft_aug.tasks.frames import case_frame
+from vrft_aug.tasks.taskset import TaskSet, evaluation_taskset
 
-RUN_MODEL = "model"  # in a run folder
 
-
-def evaluate(policy: Policy, recipe: Recipe, material: Material | None = None) -> Report:
+def evaluate(policy: Policy, recipe: Recipe, taskset: TaskSet | None = None) -> Report:
     """Judge a policy as the recipe's evaluation says: greedy answers, and sampled ones for votes.
 
-    `material` is that of the evaluation, where it has been read already. Raises UserError where data is
+    `taskset` is that of the evaluation, where it has been read already. Raises UserError where data is
     absent or wrong.
     """
     wanted, source = recipe.evaluation, Source(policy.name, _model_hash(policy))
-    material = material or evaluation_material(recipe, policy.space)
-    check_lengths(policy, "evaluation", material, wanted.max_new_tokens)
-    frames = [case_frame(policy, material.task, case) for case in material.cases]
-    greedy = [one for (one,) in _generate(policy, material, recipe, samples=1, temperature=None)]
+    taskset = taskset or evaluation_taskset(recipe, policy.space)
+    check_lengths(policy, "evaluation", taskset, wanted.max_new_tokens)
+    frames = [case_frame(taskset.task, case, policy.frame) for case in taskset.cases]
+    greedy = [one for (one,) in _generate(policy, taskset, recipe, samples=1, temperature=None)]
     sampled = None
     if wanted.samples:
-        sampled = _generate(policy, material, recipe, samples=wanted.samples, temperature=wanted.temperature)
-    return judge(recipe, material, Written(greedy, sampled, frames), source)
+        sampled = _generate(policy, taskset, recipe, samples=wanted.samples, temperature=wanted.temperature)
+    return measure_rollouts(recipe, taskset, Written(greedy, sampled, frames), source)
 
 
 def evaluate_path(source: str, recipe: Recipe | None = None, output: Path | None = None) -> Report:
@@ -49,7 +49,7 @@ def evaluate_path(source: str, recipe: Recipe | None = None, output: Path | None
         if not model.is_dir():
             raise UserError(f"run {run} has no {RUN_MODEL} yet; finish it with `vrft train ... --resume`")
         if recipe is None:
-            recipe, output = load_recipe(str(run / RUN_RECIPE)), output or run / FILE_NAME
+            recipe, output = load_recipe(str(run / RUN_RECIPE)), output or run / EVALUATION
         return _evaluated(written_model(recipe.model, model), recipe, output)
     if recipe is None:
         raise UserError(
@@ -66,14 +66,14 @@ def _evaluated(config: ModelConfig, recipe: Recipe, output: Path | None) -> Repo
 
 
 def _generate(
-    policy: Policy, material: Material, recipe: Recipe, *, samples: int, temperature: float | None
+    policy: Policy, taskset: TaskSet, recipe: Recipe, *, samples: int, temperature: float | None
 ) -> list[list[Rollout]]:
     wanted = recipe.evaluation
     what = "evaluating" if temperature is None else f"sampling {samples} answers a case"
-    with watching(what, len(material.prompts)) as done:
+    with watching(what, len(taskset.prompts)) as done:
         return generate(
             policy,
-            material.prompts,
+            taskset.prompts,
             samples=samples,
             temperature=temperature,
             max_new_tokens=wanted.max_new_tokens,

@@ -10,18 +10,19 @@ from typing import Any
 
 from vrft_aug.answer import parse
 from vrft_aug.data.images import FileImage
-from vrft_aug.data.load import make_task
 from vrft_aug.errors import UserError, nearest
-from vrft_aug.evaluation.annotate import annotate, answer_words
-from vrft_aug.evaluation.evaluate import RUN_MODEL
-from vrft_aug.evaluation.generate import generate
 from vrft_aug.knowledge.count import injection_count
 from vrft_aug.nouns import Answer, Case, ImageRef, Rollout, Target, Task
-from vrft_aug.recipe import Injection, Recipe
-from vrft_aug.recipe_file import RUN_RECIPE, load_recipe
-from vrft_aug.training.material import task_bank, word_prompts
-from vrft_aug.training.policy import Policy, case_frame, load_policy, written_model
-from vrft_aug.training.rewards_bridge import plain_value
+from vrft_aug.perception.annotate import annotate, answer_words
+from vrft_aug.policy.generate import generate
+from vrft_aug.policy.load import Policy, load_policy, written_model
+from vrft_aug.recipe.file import load_recipe
+from vrft_aug.recipe.schema import Injection, Recipe
+from vrft_aug.run.layout import RUN_MODEL, RUN_RECIPE
+from vrft_aug.run.rollout_lines import plain_value
+from vrft_aug.tasks.frames import case_frame
+from vrft_aug.tasks.task import make_task
+from vrft_aug.tasks.taskset import task_bank, word_prompts
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Predictor:
 
     def answer(self, case: Case, rollout: Rollout) -> Answer:
         """What a completion answers; boxes in pixels of the case's first picture."""
-        return parse(rollout, self.task, case_frame(self.policy, self.task, case))
+        return parse(rollout, self.task, case_frame(self.task, case, self.policy.frame))
 
     def votes(self, case: Case, samples: int) -> dict[str, int]:
         """How often each answer comes among `samples` sampled completions, the commonest first."""

@@ -11,9 +11,9 @@ from importlib import metadata
 from pathlib import Path
 
 from vrft_aug.knowledge.bank import load_bank
-from vrft_aug.knowledge.check import count_facts
+from vrft_aug.knowledge.validate import count_facts
 from vrft_aug.nouns import Case
-from vrft_aug.recipe import Recipe
+from vrft_aug.recipe.schema import Recipe
 
 PACKAGES = (
     "vrft-aug",

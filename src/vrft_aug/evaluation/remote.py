@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
 from rich.console import Console
 
-from vrft_aug.endpoint import Endpoint
-from vrft_aug.evaluation.judge import Source, Written, judge
+from vrft_aug.evaluation.measure import Source, Written, measure_rollouts
 from vrft_aug.evaluation.report_data import Report
-from vrft_aug.evaluation.watch import watching
 from vrft_aug.nouns import Case, Prompt, Rollout
-from vrft_aug.perception.view import model_view
-from vrft_aug.recipe import Recipe
-from vrft_aug.training.material import Material, evaluation_material
-
-CONCURRENCY = 8  # requests under way at once
+from vrft_aug.perception.model_view import model_view
+from vrft_aug.policy.ask_all import CONCURRENCY, ask_all
+from vrft_aug.policy.endpoint import Endpoint
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.tasks.frames import case_frame
+from vrft_aug.tasks.taskset import evaluation_taskset
 
 
 def default_cache() -> Path:
@@ -32,31 +29,30 @@ def evaluate_endpoint(endpoint: Endpoint, recipe: Recipe, concurrency: int = CON
 
     Replies are kept as they come where the endpoint has a cache, so that an interrupted evaluation goes on.
     How the model speaks of coordinates, and the size that it sees, follow from its name and the recipe's
-    `model` settings (see perception/view.py). Raises UserError where data is absent or wrong, and where the
-    server fails for good.
+    `model` settings (see perception/model_view.py). Raises UserError where data is absent or wrong, and where
+    the server fails for good.
     """
     wanted, source = recipe.evaluation, Source(f"{endpoint.model} at {endpoint.base_url}")
     view = model_view(recipe.model.model_copy(update={"name": endpoint.model}))
-    material = evaluation_material(recipe, view.space)
-    frames = [
-        view.frame(case.images[0].open().size) if material.task.kind == "localise" else None
-        for case in material.cases
-    ]
+    taskset = evaluation_taskset(recipe, view.space)
+    frames = [case_frame(taskset.task, case, view.frame) for case in taskset.cases]
 
-    def greedy(prompt: Prompt, case: Case) -> list[Rollout]:
-        return [_rollout(endpoint, prompt, wanted.max_new_tokens, 0.0, None)]
+    def greedy(asked: tuple[Prompt, Case]) -> list[Rollout]:
+        return [_rollout(endpoint, asked[0], wanted.max_new_tokens, 0.0, None)]
 
-    def sampled(prompt: Prompt, case: Case) -> list[Rollout]:
+    def sampled(asked: tuple[Prompt, Case]) -> list[Rollout]:
+        prompt, case = asked
         seeds = [_seed(recipe.seed, case.id, sample) for sample in range(wanted.samples)]
         return [_rollout(endpoint, prompt, wanted.max_new_tokens, wanted.temperature, seed) for seed in seeds]
 
-    first = _each("asking", greedy, material, concurrency)
+    pairs = list(zip(taskset.prompts, taskset.cases, strict=True))
+    first = list(ask_all("asking", greedy, pairs, concurrency))
     votes = None
     if wanted.samples:
-        votes = _each(f"sampling {wanted.samples} answers a case", sampled, material, concurrency)
+        votes = list(ask_all(f"sampling {wanted.samples} answers a case", sampled, pairs, concurrency))
         _warn_of_equal_samples(votes)
     written = Written([one for (one,) in first], votes, frames)
-    return judge(recipe, material, written, source)
+    return measure_rollouts(recipe, taskset, written, source)
 
 
 def _rollout(
@@ -81,19 +77,3 @@ def _warn_of_equal_samples(votes: list[list[Rollout]]) -> None:
 def _seed(seed: int, case: str, sample: int) -> int:
     """A seed of its own for every sample of every case, below 2**31 (what servers take)."""
     return int.from_bytes(sha256(f"{seed}/{case}/{sample}".encode()).digest()[:4], "big") >> 1
-
-
-def _each(
-    what: str, ask: Callable[[Prompt, Case], list[Rollout]], material: Material, concurrency: int
-) -> list[list[Rollout]]:
-    """Ask about every case, several at once; the first failure lets no further request begin."""
-    answers = []
-    with watching(what, len(material.cases)) as done, ThreadPoolExecutor(max_workers=concurrency) as pool:
-        try:
-            for rollouts in pool.map(ask, material.prompts, material.cases):
-                answers.append(rollouts)
-                done(1)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return answers

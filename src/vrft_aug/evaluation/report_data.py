@@ -10,13 +10,10 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from vrft_aug.errors import UserError
-from vrft_aug.evaluation import curves
-from vrft_aug.evaluation.bootstrap import Metric, measure
-from vrft_aug.evaluation.curves import Curves
-from vrft_aug.evaluation.metrics import confusion
-from vrft_aug.evaluation.provenance import Provenance
-from vrft_aug.evaluation.rows import Row, make_rows
-from vrft_aug.evaluation.statistics import (
+from vrft_aug.evaluation.metrics import curves
+from vrft_aug.evaluation.metrics.bootstrap import Metric, measure
+from vrft_aug.evaluation.metrics.case_rows import Row, make_rows
+from vrft_aug.evaluation.metrics.catalogue import (
     Key,
     class_numbers,
     groups,
@@ -24,12 +21,14 @@ from vrft_aug.evaluation.statistics import (
     statistics,
     were_sampled,
 )
-from vrft_aug.evaluation.votes import majorities
+from vrft_aug.evaluation.metrics.classification import confusion
+from vrft_aug.evaluation.metrics.curves import Curves
+from vrft_aug.evaluation.metrics.votes import majorities
+from vrft_aug.evaluation.provenance import Provenance
 from vrft_aug.files import write_text
-from vrft_aug.knowledge.schema import KnowledgeBank
+from vrft_aug.knowledge.bank_schema import KnowledgeBank
 from vrft_aug.nouns import Answer, Case, Prompt, Rollout, Task, TaskKind
 
-FILE_NAME = "evaluation.json"  # in a run folder
 # Metrics that have a label, but are no metrics of a class: `failures` and `curves` hold them.
 ELSEWHERE = ("failed", "sensitivity_from", "specificity_from", "auroc_from", "pass_at")
 
@@ -42,7 +41,7 @@ class Report:
     kind: TaskKind
     labels: tuple[str, ...]
     split: str
-    metrics: Mapping[str, Metric]  # by the names of `statistics.MEANINGS`
+    metrics: Mapping[str, Metric]  # by the names of `meanings.MEANINGS`
     per_class: Mapping[str, Mapping[str, Metric]]  # label -> name -> metric
     failures: Mapping[str, Metric]  # reason -> share of the cases
     confusion: tuple[tuple[int, ...], ...] | None  # truth by row, answer by column, "no answer" last

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vrft_aug.evaluation.bootstrap import Floats, defined_draws
+from vrft_aug.evaluation.metrics.bootstrap import Floats, defined_draws
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vrft_aug.errors import UserError
 from vrft_aug.imitation.findings import Mentions, Vocabulary, mentions
-from vrft_aug.knowledge.schema import KnowledgeBank
+from vrft_aug.knowledge.bank_schema import KnowledgeBank
 from vrft_aug.nouns import Answer, Case, Task
 
 Findings = frozenset[str]

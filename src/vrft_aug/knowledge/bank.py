@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from vrft_aug.errors import UserError, nearest
 from vrft_aug.files import write_text
+from vrft_aug.knowledge.bank_schema import Attribute, ClassKnowledge, Difference, KnowledgeBank
 from vrft_aug.knowledge.inject import injected_text
-from vrft_aug.knowledge.schema import Attribute, ClassKnowledge, Difference, KnowledgeBank
-from vrft_aug.recipe_file import parse_yaml
+from vrft_aug.recipe.file import parse_yaml
 
 __all__ = [
     "SHIPPED",

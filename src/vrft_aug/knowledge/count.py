@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from vrft_aug.errors import UserError
-from vrft_aug.perception.view import TINY_FOLDER
-from vrft_aug.recipe import Injection, ModelConfig
+from vrft_aug.recipe.model_folder import model_folder
+from vrft_aug.recipe.schema import Injection, ModelConfig
 
 Count = Callable[[str], int]
 
@@ -57,8 +57,8 @@ def token_counter(file: Path) -> Count:
 
 
 def _tokenizer_file(model: ModelConfig) -> Path:
-    folder = TINY_FOLDER if model.name == "tiny" else Path(model.name).expanduser()
-    if folder.is_dir():
+    folder = model_folder(model)
+    if folder is not None:
         return folder / "tokenizer.json"
     from huggingface_hub import hf_hub_download
 

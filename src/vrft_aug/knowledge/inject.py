@@ -9,9 +9,9 @@ from itertools import combinations
 from typing import Literal
 
 from vrft_aug.errors import UserError
+from vrft_aug.knowledge.bank_schema import KnowledgeBank
 from vrft_aug.knowledge.controls import derangement, unrelated_texts
 from vrft_aug.knowledge.count import Count, words
-from vrft_aug.knowledge.schema import KnowledgeBank
 
 Content = Literal["definitions", "attributes"]
 Style = Literal["none", "definitions", "attributes", "contrastive", "shuffled", "irrelevant"]

@@ -15,12 +15,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from vrft_aug.errors import UserError
-from vrft_aug.nouns import Box
+from vrft_aug.nouns import Box, SpaceName
 
-SpaceName = Literal["original", "processed", "thousandths", "unit"]
 # transformers' config.model_type -> what the family was trained to write. The tiny model is a qwen2_5_vl.
 # Gemma 3, Idefics 3 and SmolVLM were trained to write no boxes in particular: thousandths, which the prompt
 # spells out, are our choice, as they resize to squares or cut into tiles, whose pixels mean nothing outside.

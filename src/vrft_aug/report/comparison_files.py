@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vrft_aug.evaluation.bootstrap import Metric
 from vrft_aug.evaluation.comparison import Comparison
 from vrft_aug.evaluation.comparison_tables import comparison_csv, comparison_json, comparison_markdown
 from vrft_aug.evaluation.meanings import MEANINGS
+from vrft_aug.evaluation.metrics.bootstrap import Metric
 from vrft_aug.files import write_bytes, write_text
 from vrft_aug.report.plots import INK, STYLE, arm_colour
 

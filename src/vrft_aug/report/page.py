@@ -15,21 +15,27 @@ from vrft_aug.errors import UserError
 from vrft_aug.evaluation.cautions import cautions
 from vrft_aug.evaluation.comparison import compare
 from vrft_aug.evaluation.meanings import HEADLINES, MEANINGS
+from vrft_aug.evaluation.metrics.catalogue import REASONS
 from vrft_aug.evaluation.report_data import Report
-from vrft_aug.evaluation.statistics import REASONS
 from vrft_aug.files import write_text
 from vrft_aug.nouns import Case
 from vrft_aug.page_templates import page_templates
 from vrft_aug.report import plots
-from vrft_aug.report.curves import Series, other_panels, stage_panels, stages_logged, terms_over_rollouts
-from vrft_aug.report.facts import card, minutes, provenance, timeline
-from vrft_aug.report.runs import Run, cases_of, knowledge_notes, read_run, rewards_of, rollouts_of
+from vrft_aug.report.run_data import Run, cases_of, knowledge_notes, read_run, rewards_of, rollouts_of
+from vrft_aug.report.run_facts import card, minutes, provenance, timeline
 from vrft_aug.report.samples import extremes, run_samples, shared_samples
+from vrft_aug.report.training_curves import (
+    Series,
+    other_panels,
+    stage_panels,
+    stages_logged,
+    terms_over_rollouts,
+)
+from vrft_aug.run.layout import REPORT_PAGE
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-FILE_NAME = "report.html"
 UNBOUNDED = [name for name, meaning in MEANINGS.items() if not meaning.share]  # no bar from 0 to 1
 
 
@@ -77,7 +83,7 @@ def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
             "no_pictures": missing,
             "modality": found.recipe.tasks[report.task].modality if report.task in found.recipe.tasks else "",
         }
-    return _write(run / FILE_NAME, "run.html", context)
+    return _write(run / REPORT_PAGE, "run.html", context)
 
 
 def write_comparison(

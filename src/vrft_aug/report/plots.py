@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup, escape
 
-from vrft_aug.evaluation.bootstrap import Metric
 from vrft_aug.evaluation.comparison import Comparison
 from vrft_aug.evaluation.meanings import MEANINGS
+from vrft_aug.evaluation.metrics.bootstrap import Metric
 from vrft_aug.evaluation.report_data import Report
-from vrft_aug.report.curves import Series, smoothed
+from vrft_aug.report.training_curves import Series, smoothed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

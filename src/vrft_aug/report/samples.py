@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vrft_aug.errors import UserError
-from vrft_aug.evaluation.boxes_metrics import HIT
+from vrft_aug.evaluation.metrics.box_detection import HIT
+from vrft_aug.evaluation.metrics.case_rows import Row, vote_key
 from vrft_aug.evaluation.report_data import Report
-from vrft_aug.evaluation.rows import Row, vote_key
 from vrft_aug.nouns import Box, Case, TaskKind
 from vrft_aug.perception.matching import matched_iou
 from vrft_aug.report.pictures import SIDE, thumbnail

@@ -1,1 +1,1 @@
-"""The embedded tiny model and the procedural images it was made from."""
+"""The embedded tiny model: its architecture, how it is built, its weights and its card."""

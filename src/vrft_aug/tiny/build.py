@@ -22,12 +22,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoProcessor
 
+from vrft_aug.data.procedural.pool import Modality, Pool, render_pool
+from vrft_aug.data.procedural.scene import SIZE
 from vrft_aug.tiny.architecture import new_model
 from vrft_aug.tiny.language import Tutor, train_pictures, train_text
 from vrft_aug.tiny.lessons import corpus
-from vrft_aug.tiny.pool import Modality, Pool, render_pool
 from vrft_aug.tiny.processor import SPECIAL, new_processor
-from vrft_aug.tiny.scene import SIZE
 from vrft_aug.tiny.vision import train_vision
 
 WIDE = (128, 80)  # pixels, what a 3:2 photograph becomes in the processor

@@ -10,14 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from vrft_aug.answer import parse
-from vrft_aug.evaluation.bootstrap import Metric, Statistic, measure, ratio
-from vrft_aug.evaluation.generate import generate
+from vrft_aug.data.procedural.drawn_cases import ProceduralImage
+from vrft_aug.data.procedural.phrases import facts
+from vrft_aug.data.procedural.pool import Modality, scene
+from vrft_aug.data.procedural.scene import SIZE
+from vrft_aug.evaluation.metrics.bootstrap import Metric, Statistic, measure, ratio
 from vrft_aug.files import write_text
 from vrft_aug.nouns import Prompt, Rollout
 from vrft_aug.perception.matching import matched_iou
 from vrft_aug.perception.spaces import Frame
-from vrft_aug.recipe import ModelConfig
-from vrft_aug.tiny.cases import ProceduralImage
+from vrft_aug.policy.generate import generate
+from vrft_aug.policy.load import Policy, load_policy
+from vrft_aug.recipe.schema import ModelConfig
 from vrft_aug.tiny.lessons import (
     MOST_BOXES,
     SPACE,
@@ -27,11 +31,7 @@ from vrft_aug.tiny.lessons import (
     list_lesson,
     yes_no_lesson,
 )
-from vrft_aug.tiny.phrases import facts
-from vrft_aug.tiny.pool import Modality, scene
-from vrft_aug.tiny.scene import SIZE
 from vrft_aug.tiny.systems import System, random_system, suits
-from vrft_aug.training.policy import Policy, load_policy
 
 CARD = """# Model card: the embedded tiny model
 

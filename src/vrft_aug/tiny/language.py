@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vrft_aug.data.procedural.pool import Modality, Pool
 from vrft_aug.tiny.architecture import MATCHING
+from vrft_aug.tiny.branch_packing import IGNORED, Branch, Packed, Row, pack
 from vrft_aug.tiny.lessons import Lesson, picture_lessons, text_lessons
 from vrft_aug.tiny.optimise import optimise
-from vrft_aug.tiny.packing import IGNORED, Branch, Packed, Row, pack
-from vrft_aug.tiny.pool import Modality, Pool
 from vrft_aug.tiny.systems import CITES
 from vrft_aug.tiny.vision import Heads, grid, patches, sample_batch, see, vision_loss
 

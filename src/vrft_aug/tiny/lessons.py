@@ -9,14 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from vrft_aug.knowledge.bank import load_bank
-from vrft_aug.knowledge.inject import injected_text
-from vrft_aug.nouns import Case, Message, Target, Task
-from vrft_aug.perception.spaces import BoxSpace
-from vrft_aug.prompt import build_prompt
-from vrft_aug.recipe import Injection
-from vrft_aug.tiny.fundus import DISC
-from vrft_aug.tiny.phrases import (
+from vrft_aug.data.procedural.fundus import DISC
+from vrft_aug.data.procedural.phrases import (
     APPEARANCE,
     NOTHING,
     PICTURE,
@@ -26,8 +20,14 @@ from vrft_aug.tiny.phrases import (
     said,
     worth_saying,
 )
-from vrft_aug.tiny.pool import Modality
-from vrft_aug.tiny.scene import Finding
+from vrft_aug.data.procedural.pool import Modality
+from vrft_aug.data.procedural.scene import Finding
+from vrft_aug.knowledge.bank import load_bank
+from vrft_aug.knowledge.inject import injected_text
+from vrft_aug.nouns import Case, Message, Target, Task
+from vrft_aug.perception.spaces import BoxSpace
+from vrft_aug.prompt import build_prompt
+from vrft_aug.recipe.schema import Injection
 from vrft_aug.tiny.systems import CITES, System, random_facts, random_system, suits
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vrft_aug.data.procedural.phrases import APPEARANCE, FOUR_QUADRANTS, NOTHING, PICTURE, described, joined
+from vrft_aug.data.procedural.pool import Modality
 from vrft_aug.knowledge.bank import ClassKnowledge, KnowledgeBank
 from vrft_aug.nouns import Task
-from vrft_aug.tiny.phrases import APPEARANCE, FOUR_QUADRANTS, NOTHING, PICTURE, described, joined
-from vrft_aug.tiny.pool import Modality
 
 ORDERED_NAMES = (
     ("none", "mild", "moderate", "severe", "proliferative"),

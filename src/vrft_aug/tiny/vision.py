@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vrft_aug.data.procedural.fundus import haemorrhage_quadrants
+from vrft_aug.data.procedural.pool import KINDS, Pool, mirrored
+from vrft_aug.data.procedural.scene import Finding
 from vrft_aug.tiny.architecture import HIDDEN, MERGE, PATCH
-from vrft_aug.tiny.fundus import haemorrhage_quadrants
 from vrft_aug.tiny.optimise import optimise
-from vrft_aug.tiny.pool import KINDS, Pool, mirrored
-from vrft_aug.tiny.scene import Finding
 
 CELL = PATCH * MERGE  # pixels a side of a visual token
 BIN = 4  # pixels a side of a coordinate bin

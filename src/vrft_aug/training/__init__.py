@@ -1,1 +1,1 @@
-"""Stages of training: SFT and GRPO through TRL."""
+"""Stages of training through TRL: SFT and GRPO, rewards, monitors, alarms, checkpoints."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from statistics import fmean, variance
 from typing import Any
 
-from vrft_aug.run_logs import ALARMS, append_lines, read_lines
+from vrft_aug.run.layout import ALARMS
+from vrft_aug.run.logs import append_lines, read_lines
 
 WINDOW = 10  # steps that are averaged before anything is said
 Line = Mapping[str, Any]  # of metrics.jsonl

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from vrft_aug.training.mixture import Judge
-from vrft_aug.training.prefix.swapped import swapped
+from vrft_aug.policy.prefix.patching import swapped
+from vrft_aug.scorer import is_flat
+from vrft_aug.training.mixture import RowScorer
 
-FLAT = 1e-6  # totals of a group that differ by no more are equal up to rounding
 # What TRL's `_generate` returns that holds one item a row, by place; the others are for tools alone.
 PROMPT_IDS, COMPLETION_IDS, COMPLETIONS, LOG_PROBS, IMAGES = 0, 1, 3, 4, 6
 BY_ROW = (PROMPT_IDS, COMPLETION_IDS, COMPLETIONS, LOG_PROBS, IMAGES)
@@ -32,7 +32,7 @@ BY_ROW = (PROMPT_IDS, COMPLETION_IDS, COMPLETIONS, LOG_PROBS, IMAGES)
 class DynamicSampler:
     """Dynamic sampling of one stage; `install` puts it into a trainer."""
 
-    judge: Judge
+    row_scorer: RowScorer
     row_of: Callable[[int], dict[str, Any]]  # what the data set holds of a row
     generations: int
     budget: int  # extra groups a generation round; 0 only skips
@@ -71,7 +71,7 @@ class DynamicSampler:
         indices = [row["row"] for row in rows]
         scores = [self._score(i, c, ids) for i, c, ids in zip(indices, drawn[3], drawn[1], strict=True)]
         totals += [score.total for score in scores]
-        self.judge.drawn = list(zip(indices, scores, strict=True))
+        self.row_scorer.drawn = list(zip(indices, scores, strict=True))
         flat, extra, tokens = flat_groups(totals, self.generations), 0, 0
         figures = {"flat_groups": len(flat) * self.generations / len(totals), "reward": _mean(totals)}
         used = set(indices)
@@ -126,7 +126,7 @@ class DynamicSampler:
 
     def _other(self, row: int, used: set[int], source: random.Random) -> int | None:
         """Another case of the same task that this round has not used, so that shares of tasks hold."""
-        mixture = self.judge.mixture
+        mixture = self.row_scorer.mixture
         free = [other for other in mixture.rows(mixture.place(row)[0]) if other not in used]
         if not free:
             return None
@@ -135,7 +135,7 @@ class DynamicSampler:
         return chosen
 
     def _score(self, row: int, completion: Any, ids: Sequence[int]) -> Any:
-        return self.judge.judge(row, completion[0]["content"], ids)[1]
+        return self.row_scorer.score(row, completion[0]["content"], ids)[1]
 
     def _slice(self, group: int) -> slice:
         return slice(group * self.generations, (group + 1) * self.generations)
@@ -144,7 +144,7 @@ class DynamicSampler:
 def flat_groups(totals: Sequence[float], generations: int) -> list[int]:
     """The numbers of the groups whose totals are all equal; totals come group by group."""
     groups = [totals[at : at + generations] for at in range(0, len(totals), generations)]
-    return [number for number, group in enumerate(groups) if max(group) - min(group) <= FLAT]
+    return [number for number, group in enumerate(groups) if is_flat(group)]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -6,18 +6,19 @@ from functools import cache, partial
 from typing import Any
 
 from vrft_aug.perception.spaces import Frame
+from vrft_aug.policy.load import Policy, eos_token_ids, lora_config
+from vrft_aug.tasks.frames import case_frame
+from vrft_aug.tasks.taskset import stage_scorer
 from vrft_aug.training.dynamic import DynamicSampler
+from vrft_aug.training.job import StageJob, case_dataset, run_trainer, trainer_row
 from vrft_aug.training.loggers import LoggerPictures
-from vrft_aug.training.loop import StageJob, case_dataset, run_trainer, trainer_row
-from vrft_aug.training.material import stage_scorer
-from vrft_aug.training.mixture import Judge, Mixture
+from vrft_aug.training.mixture import Mixture, RowScorer
 from vrft_aug.training.order import mixed_order
-from vrft_aug.training.policy import Policy, case_frame, eos_token_ids, lora_config
-from vrft_aug.training.prefix import enable_prefix_sharing
+from vrft_aug.training.prefix_sharing import enable_prefix_sharing
 from vrft_aug.training.progress import ProgressBar, RunLog
 from vrft_aug.training.rewards_bridge import RolloutBuffer, reward_function
+from vrft_aug.training.settings import generation_round, grpo_settings
 from vrft_aug.training.thresholds import Thresholds
-from vrft_aug.training.trainer_settings import generation_round, grpo_settings
 
 
 def train_grpo(policy: Policy, job: StageJob) -> Any:
@@ -27,25 +28,25 @@ def train_grpo(policy: Policy, job: StageJob) -> Any:
     """
     from trl import GRPOTrainer
 
-    stage, mixture = job.stage, Mixture(job.materials)
+    stage, mixture = job.stage, Mixture(job.tasksets)
 
     @cache
     def frame_of(row: int) -> Frame | None:
-        return case_frame(policy, mixture.materials[mixture.place(row)[0]].task, mixture.case(row))
+        return case_frame(mixture.tasksets[mixture.place(row)[0]].task, mixture.case(row), policy.frame)
 
     settings = grpo_settings(stage, policy, job.folder, job.seed)
     _, prompts, rounds = generation_round(stage, settings)
-    scorers = [stage_scorer(part, own) for part, own in zip(stage.parts(), job.materials, strict=True)]
-    judge = Judge(mixture, scorers, frame_of, eos_token_ids(policy))
-    thresholds, buffer = Thresholds(judge), RolloutBuffer()
+    scorers = [stage_scorer(part, own) for part, own in zip(stage.parts(), job.tasksets, strict=True)]
+    row_scorer = RowScorer(mixture, scorers, frame_of, eos_token_ids(policy))
+    thresholds, buffer = Thresholds(row_scorer), RolloutBuffer()
     row_of = partial(_row, mixture)
     log = RunLog(stage.name, job.run, buffer)
-    pictures = LoggerPictures(stage.name, job.materials, buffer)
+    pictures = LoggerPictures(stage.name, job.tasksets, buffer)
     bar = ProgressBar(stage.name, stage.steps, job.console)
     order = mixed_order(mixture.sizes, stage.shares(), rounds * prompts, job.seed)
     trainer = GRPOTrainer(
         model=policy.model,
-        reward_funcs=reward_function(judge, thresholds, stage.name, buffer),
+        reward_funcs=reward_function(row_scorer, thresholds, stage.name, buffer),
         args=settings,
         train_dataset=case_dataset(order, row_of),
         processing_class=policy.processor,
@@ -57,7 +58,7 @@ def train_grpo(policy: Policy, job: StageJob) -> Any:
         enable_prefix_sharing(trainer)
     if stage.dynamic_sampling.mode != "off":
         budget = stage.dynamic_sampling.budget if stage.dynamic_sampling.mode == "resample" else 0
-        DynamicSampler(judge, row_of, stage.generations, budget, job.seed).install(trainer)
+        DynamicSampler(row_scorer, row_of, stage.generations, budget, job.seed).install(trainer)
     return run_trainer(trainer, log, bar, job.resume_from)
 
 

@@ -13,10 +13,10 @@ import numpy as np
 from transformers import TrainerCallback
 
 from vrft_aug.errors import UserError
-from vrft_aug.evaluation.annotate import annotate
 from vrft_aug.nouns import Answer, Box
-from vrft_aug.recipe import StageConfig
-from vrft_aug.training.material import Material
+from vrft_aug.perception.annotate import annotate
+from vrft_aug.recipe.schema import StageConfig
+from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.rewards_bridge import RolloutBuffer
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ class LoggerPictures(TrainerCallback):  # type: ignore[misc]
     Reads the rollouts before `RunLog` hands them to the disk, so it must be called before.
     """
 
-    def __init__(self, stage: str, materials: Sequence[Material], buffer: RolloutBuffer) -> None:
+    def __init__(self, stage: str, tasksets: Sequence[TaskSet], buffer: RolloutBuffer) -> None:
         self.stage = stage
-        self.cases = {(part.task.name, case.id): case for part in materials for case in part.cases}
-        self.labels = {part.task.name: part.task.labels for part in materials}
+        self.cases = {(part.task.name, case.id): case for part in tasksets for case in part.cases}
+        self.labels = {part.task.name: part.task.labels for part in tasksets}
         self.buffer = buffer
         self.trainer: Any = None  # set once the trainer exists; it knows the loggers
 

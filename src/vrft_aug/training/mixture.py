@@ -11,51 +11,51 @@ from itertools import accumulate
 from vrft_aug.nouns import Case, Prompt, Rollout, Score
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.scorer import Scorer
-from vrft_aug.training.material import Material
+from vrft_aug.tasks.taskset import TaskSet
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """The materials of a stage's parts, in their order; row numbers run through all their cases."""
+    """The task sets of a stage's parts, in their order; row numbers run through all their cases."""
 
-    materials: tuple[Material, ...]
+    tasksets: tuple[TaskSet, ...]
 
     @cached_property
     def ends(self) -> tuple[int, ...]:
         """The row number after the last row of every part."""
-        return tuple(accumulate(len(material.cases) for material in self.materials))
+        return tuple(accumulate(len(taskset.cases) for taskset in self.tasksets))
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """How many cases every part has."""
-        return tuple(len(material.cases) for material in self.materials)
+        return tuple(len(taskset.cases) for taskset in self.tasksets)
 
     def place(self, row: int) -> tuple[int, int]:
         """The part that a row belongs to, and the number of its case there."""
         part = bisect_right(self.ends, row)
-        return part, row - (self.ends[part] - len(self.materials[part].cases))
+        return part, row - (self.ends[part] - len(self.tasksets[part].cases))
 
     def rows(self, part: int) -> range:
         """The row numbers of a part."""
-        return range(self.ends[part] - len(self.materials[part].cases), self.ends[part])
+        return range(self.ends[part] - len(self.tasksets[part].cases), self.ends[part])
 
     def task(self, row: int) -> str:
         """The name of a row's task."""
-        return self.materials[self.place(row)[0]].task.name
+        return self.tasksets[self.place(row)[0]].task.name
 
     def case(self, row: int) -> Case:
         """The case of a row."""
         part, number = self.place(row)
-        return self.materials[part].cases[number]
+        return self.tasksets[part].cases[number]
 
     def prompt(self, row: int) -> Prompt:
         """The prompt of a row."""
         part, number = self.place(row)
-        return self.materials[part].prompts[number]
+        return self.tasksets[part].prompts[number]
 
 
 @dataclass
-class Judge:
+class RowScorer:
     """Scores the completions of a stage by row, each by the scorer of its task.
 
     Scores of the current round are kept, so that what dynamic sampling has judged is not judged again.
@@ -69,7 +69,7 @@ class Judge:
     drawn: list[tuple[int, Score]] = field(default_factory=list)
     _known: dict[tuple[int, str, int, bool], Score] = field(default_factory=dict)
 
-    def judge(self, row: int, completion: str, ids: Sequence[int]) -> tuple[Rollout, Score]:
+    def score(self, row: int, completion: str, ids: Sequence[int]) -> tuple[Rollout, Score]:
         """The rollout that a completion of these tokens is, and its score."""
         rollout = Rollout(completion, tokens=len(ids), finished=bool(ids) and ids[-1] in self.eos_ids)
         key = (row, completion, len(ids), rollout.finished)
@@ -80,7 +80,7 @@ class Judge:
         return rollout, self._known[key]
 
     def end_round(self) -> None:
-        """Forget the scores: another round may judge by other thresholds."""
+        """Forget the scores: another round may score by other thresholds."""
         self._known.clear()
         self.drawn = []
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from statistics import fmean, pvariance
+from statistics import fmean
 
 from vrft_aug.imitation.diversity import copied_share, distinct_share, self_bleu
 from vrft_aug.imitation.recitation import recited_share
 from vrft_aug.labels import normalise
 from vrft_aug.nouns import Case, Prompt, Rollout, Score, Task
 from vrft_aug.perception.reward import iou
+from vrft_aug.scorer import is_flat
 from vrft_aug.shaping.format import strict_format
 from vrft_aug.shaping.label import accuracy
 from vrft_aug.shaping.text import words
-
-FLAT = 1e-12  # variance of the totals of a group that teaches nothing
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def monitor(step: Sequence[Judged]) -> dict[str, float]:
         "copied_5grams": [copied_share(one.reasoning, one.prompt.knowledge) for one in told],
         "distinct_2": [distinct_share(group) for group in texts],
         "self_bleu": [self_bleu(group) for group in texts],
-        "flat_groups": [float(_is_flat(group)) for group in groups.values()],
+        "flat_groups": [float(is_flat([one.score.total for one in group])) for group in groups.values()],
     }
     figures |= {name: [share] for name, share in _commonest(step).items()}
     means = {name: [value for value in values if value is not None] for name, values in figures.items()}
@@ -76,10 +75,6 @@ def right(one: Judged) -> float | None:
     """Whether the answer is right, for boxes how far; None where the case's truth is not known."""
     value = accuracy(one.score.answer, one.case, one.task)
     return value if value is not None else iou(one.score.answer, one.case, one.task)
-
-
-def _is_flat(group: Sequence[Judged]) -> bool:
-    return pvariance([one.score.total for one in group]) <= FLAT
 
 
 def _commonest(step: Sequence[Judged]) -> dict[str, float]:

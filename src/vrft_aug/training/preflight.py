@@ -7,52 +7,53 @@ from pathlib import Path
 from typing import Any
 
 from vrft_aug.nouns import Case
-from vrft_aug.recipe import Recipe, StageConfig
-from vrft_aug.training.demonstrations import with_demonstrations
-from vrft_aug.training.lengths import check_lengths
-from vrft_aug.training.material import Material, evaluation_material, load_material, stage_scorer
-from vrft_aug.training.policy import Policy, case_frame, lora_config
-from vrft_aug.training.targets import target_completion
-from vrft_aug.training.trainer_settings import grpo_settings, sft_settings
+from vrft_aug.policy.lengths import check_lengths
+from vrft_aug.policy.load import Policy, lora_config
+from vrft_aug.recipe.schema import Recipe, StageConfig
+from vrft_aug.tasks.demonstrations import with_demonstrations
+from vrft_aug.tasks.frames import case_frame
+from vrft_aug.tasks.targets import target_completion
+from vrft_aug.tasks.taskset import TaskSet, evaluation_taskset, load_taskset, stage_scorer
+from vrft_aug.training.settings import grpo_settings, sft_settings
 
 
-def check_run(recipe: Recipe, policy: Policy) -> tuple[list[tuple[Material, ...]], Material]:
+def check_run(recipe: Recipe, policy: Policy) -> tuple[list[tuple[TaskSet, ...]], TaskSet]:
     """Check settings, rewards, data and prompt lengths of all stages and of the evaluation.
 
-    Gives what it has read: the material of every part of every stage, and that of the evaluation. Raises
+    Gives what it has read: the taskset of every part of every stage, and that of the evaluation. Raises
     UserError for the first thing that is wrong.
     """
     lora_config(recipe.model)
     for stage in recipe.stages:
         settings = sft_settings if stage.method == "sft" else grpo_settings
         settings(stage, policy, Path(), recipe.seed)
-    materials = [tuple(_material(recipe, part, policy) for part in stage.parts()) for stage in recipe.stages]
-    judged = evaluation_material(recipe, policy.space)
+    tasksets = [tuple(_taskset(recipe, part, policy) for part in stage.parts()) for stage in recipe.stages]
+    judged = evaluation_taskset(recipe, policy.space)
     check_lengths(policy, "evaluation", judged, recipe.evaluation.max_new_tokens)
-    return materials, judged
+    return tasksets, judged
 
 
-def _material(recipe: Recipe, part: StageConfig, policy: Policy) -> Material:
-    material = load_material(recipe, part.task, "train", part.injection, policy.space)
+def _taskset(recipe: Recipe, part: StageConfig, policy: Policy) -> TaskSet:
+    taskset = load_taskset(recipe, part.task, "train", part.injection, policy.space)
     if part.demonstrations is not None:
-        task, path = material.task, recipe.root() / part.demonstrations
-        material = with_demonstrations(material, path, lambda case: case_frame(policy, task, case))
+        task, path = taskset.task, recipe.root() / part.demonstrations
+        taskset = with_demonstrations(taskset, path, lambda case: case_frame(task, case, policy.frame))
     if part.method == "grpo":
-        stage_scorer(part, material)
-    completion = part.max_new_tokens if part.method == "grpo" else _longest_target(policy, material)
-    check_lengths(policy, f"stage {part.name!r}", material, completion)
-    return material
+        stage_scorer(part, taskset)
+    completion = part.max_new_tokens if part.method == "grpo" else _longest_target(policy, taskset)
+    check_lengths(policy, f"stage {part.name!r}", taskset, completion)
+    return taskset
 
 
-def _longest_target(policy: Policy, material: Material) -> int:
+def _longest_target(policy: Policy, taskset: TaskSet) -> int:
     """Tokens of the longest completion taught, with its end; of bare boxes, of the case with the most."""
-    if material.completions is not None:
-        return _longest(policy, material.completions)
-    cases: Sequence[Case] = material.cases
-    if material.task.kind == "localise":
+    if taskset.completions is not None:
+        return _longest(policy, taskset.completions)
+    cases: Sequence[Case] = taskset.cases
+    if taskset.task.kind == "localise":
         cases = [max(cases, key=lambda case: len(case.target.boxes or ()))]
     targets = [
-        target_completion(case, material.task, case_frame(policy, material.task, case)) for case in cases
+        target_completion(case, taskset.task, case_frame(taskset.task, case, policy.frame)) for case in cases
     ]
     return _longest(policy, targets)
 

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
-from vrft_aug.run_logs import METRICS, ROLLOUTS, append_lines, read_lines
+from vrft_aug.run.layout import METRICS, ROLLOUTS
+from vrft_aug.run.logs import append_lines, read_lines
 from vrft_aug.training.alarms import AlarmBell
 from vrft_aug.training.rewards_bridge import RolloutBuffer
 

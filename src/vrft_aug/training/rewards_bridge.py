@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
-from vrft_aug.nouns import AnswerValue, Case, FailureReason, Rollout, Score
-from vrft_aug.training.mixture import Judge, term_means
+from vrft_aug.nouns import FailureReason, Score
+from vrft_aug.run.rollout_lines import line_of
+from vrft_aug.training.mixture import RowScorer, term_means
 from vrft_aug.training.monitors import Judged, monitor
 
 if TYPE_CHECKING:  # it imports transformers, which `vrft score` does not need
@@ -30,7 +31,7 @@ class RolloutBuffer:
 
 
 def reward_function(
-    judge: Judge, thresholds: Thresholds, stage: str, buffer: RolloutBuffer
+    row_scorer: RowScorer, thresholds: Thresholds, stage: str, buffer: RolloutBuffer
 ) -> Callable[..., list[float]]:
     """The single reward function that TRL is given; it returns `Score.total` of every completion.
 
@@ -50,22 +51,26 @@ def reward_function(
     ) -> list[float]:
         scores, judged = [], []
         for completion, ids, index in zip(completions, completion_ids, row, strict=True):
-            rollout, score = judge.judge(index, completion[0]["content"], ids)
+            rollout, score = row_scorer.score(index, completion[0]["content"], ids)
             # The rollouts of a step are made before it counts as done.
-            step, mixture = trainer_state.global_step + 1, judge.mixture
-            buffer.lines.append(_line(stage, step, mixture.task(index), mixture.case(index), rollout, score))
+            step, mixture = trainer_state.global_step + 1, row_scorer.mixture
+            buffer.lines.append(
+                line_of(stage, step, mixture.task(index), mixture.case(index), rollout, score)
+            )
             scores.append(score)
-            part = mixture.materials[mixture.place(index)[0]]
+            part = mixture.tasksets[mixture.place(index)[0]]
             judged.append(
                 Judged(index, part.task, mixture.case(index), mixture.prompt(index), rollout, score)
             )
         metrics = step_metrics(scores) | thresholds.figures() | monitor(judged)
-        if len(judge.scorers) > 1:
-            metrics |= task_metrics([judge.mixture.task(index) for index in row], scores)
+        if len(row_scorer.scorers) > 1:
+            metrics |= task_metrics([row_scorer.mixture.task(index) for index in row], scores)
         for name, value in metrics.items():
             log_metric(name, value)
-        thresholds.after_round(term_means(judge.mixture, judge.drawn or list(zip(row, scores, strict=True))))
-        judge.end_round()
+        thresholds.after_round(
+            term_means(row_scorer.mixture, row_scorer.drawn or list(zip(row, scores, strict=True)))
+        )
+        row_scorer.end_round()
         return [score.total for score in scores]
 
     return reward
@@ -89,29 +94,4 @@ def step_metrics(scores: Sequence[Score]) -> dict[str, float]:
     reasons = Counter(score.answer.reason for score in scores)
     return metrics | {
         f"failures/{reason}": reasons[reason] / len(scores) for reason in get_args(FailureReason)
-    }
-
-
-def plain_value(value: AnswerValue) -> Any:
-    """An answer's value as JSON takes it: boxes become mappings in pixels of the original image."""
-    if isinstance(value, frozenset):
-        return sorted(value)
-    if not isinstance(value, tuple):
-        return value
-    return [{"bbox": [box.x1, box.y1, box.x2, box.y2], "label": box.label} for box in value]
-
-
-def _line(stage: str, step: int, task: str, case: Case, rollout: Rollout, score: Score) -> dict[str, Any]:
-    return {
-        "stage": stage,
-        "step": step,
-        "task": task,
-        "case": case.id,
-        "completion": rollout.completion,
-        "tokens": rollout.tokens,
-        "finished": rollout.finished,
-        "answer": plain_value(score.answer.value),
-        "reason": score.answer.reason,
-        "total": score.total,
-        "terms": dict(score.terms),
     }

@@ -6,13 +6,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from vrft_aug.training.loop import StageJob, case_dataset, run_trainer, trainer_row
-from vrft_aug.training.material import Material
+from vrft_aug.policy.load import Policy, lora_config
+from vrft_aug.tasks.frames import case_frame
+from vrft_aug.tasks.targets import target_completion
+from vrft_aug.tasks.taskset import TaskSet
+from vrft_aug.training.job import StageJob, case_dataset, run_trainer, trainer_row
 from vrft_aug.training.order import case_order
-from vrft_aug.training.policy import Policy, case_frame, lora_config
 from vrft_aug.training.progress import ProgressBar, RunLog
-from vrft_aug.training.targets import target_completion
-from vrft_aug.training.trainer_settings import sft_settings
+from vrft_aug.training.settings import sft_settings
 
 
 def train_sft(policy: Policy, job: StageJob) -> Any:
@@ -22,9 +23,9 @@ def train_sft(policy: Policy, job: StageJob) -> Any:
     """
     from trl import SFTTrainer
 
-    stage, (material,) = job.stage, job.materials
-    order = case_order(len(material.cases), stage.steps * stage.prompts_per_step, job.seed)
-    row_of = partial(_row, replace(policy, model=None), material)
+    stage, (taskset,) = job.stage, job.tasksets
+    order = case_order(len(taskset.cases), stage.steps * stage.prompts_per_step, job.seed)
+    row_of = partial(_row, replace(policy, model=None), taskset)
     log, bar = RunLog(stage.name, job.run), ProgressBar(stage.name, stage.steps, job.console)
     trainer = SFTTrainer(
         model=policy.model,
@@ -37,11 +38,11 @@ def train_sft(policy: Policy, job: StageJob) -> Any:
     return run_trainer(trainer, log, bar, job.resume_from)
 
 
-def _row(policy: Policy, material: Material, index: int) -> dict[str, Any]:
-    case = material.cases[index]
-    if material.completions is not None:
-        taught = material.completions[index]
+def _row(policy: Policy, taskset: TaskSet, index: int) -> dict[str, Any]:
+    case = taskset.cases[index]
+    if taskset.completions is not None:
+        taught = taskset.completions[index]
     else:
-        taught = target_completion(case, material.task, case_frame(policy, material.task, case))
+        taught = target_completion(case, taskset.task, case_frame(taskset.task, case, policy.frame))
     completion = [{"role": "assistant", "content": [{"type": "text", "text": taught}]}]
-    return {**trainer_row(material.prompts[index]), "completion": completion}
+    return {**trainer_row(taskset.prompts[index]), "completion": completion}

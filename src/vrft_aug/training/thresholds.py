@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from vrft_aug.perception.tightening import Tightening, TighteningState, start_of, state_from
-from vrft_aug.training.mixture import Judge
+from vrft_aug.training.mixture import RowScorer
 
 Key = tuple[int, str, str]  # part, term, setting
 
@@ -22,11 +22,11 @@ class Thresholds(TrainerCallback, ExportableState):  # type: ignore[misc]
     there before its first step.
     """
 
-    def __init__(self, judge: Judge) -> None:
-        self.judge = judge
+    def __init__(self, row_scorer: RowScorer) -> None:
+        self.row_scorer = row_scorer
         self.settings: dict[Key, Tightening] = {
             (part, term, setting): value
-            for part, scorer in enumerate(judge.scorers)
+            for part, scorer in enumerate(row_scorer.scorers)
             for term, settings in scorer.settings.items()
             for setting, value in settings.items()
             if isinstance(value, Tightening)
@@ -45,9 +45,10 @@ class Thresholds(TrainerCallback, ExportableState):  # type: ignore[misc]
 
     def figures(self) -> dict[str, float]:
         """Where every threshold stands, for the log; the task is named where the stage has several."""
-        several = len(self.judge.scorers) > 1
+        scorers = self.row_scorer.scorers
+        several = len(scorers) > 1
         return {
-            f"thresholds/{self.judge.scorers[part].task.name + '/' if several else ''}{term}": state.threshold
+            f"thresholds/{scorers[part].task.name + '/' if several else ''}{term}": state.threshold
             for (part, term, _), state in self.states.items()
         }
 
@@ -65,7 +66,7 @@ class Thresholds(TrainerCallback, ExportableState):  # type: ignore[misc]
 
     def _tell(self, key: Key) -> None:
         part, term, setting = key
-        scorers = self.judge.scorers
+        scorers = self.row_scorer.scorers
         scorers[part] = scorers[part].adjusted(term, {setting: self.states[key].threshold})
 
 

@@ -8,7 +8,7 @@ from typing import get_args
 from urllib.parse import urlencode
 
 from vrft_aug.nouns import FailureReason
-from vrft_aug.view.rollouts import Entry
+from vrft_aug.run.rollout_lines import RolloutLine
 
 REASONS: tuple[str, ...] = get_args(FailureReason)
 OUTCOMES = ("right", "wrong", "no answer", *REASONS)
@@ -57,12 +57,12 @@ class Filter:
         }
 
     def test(
-        self, label_of: Callable[[Entry], str | None], outcome_of: Callable[[Entry], str]
-    ) -> Callable[[Entry], bool]:
+        self, label_of: Callable[[RolloutLine], str | None], outcome_of: Callable[[RolloutLine], str]
+    ) -> Callable[[RolloutLine], bool]:
         """A test for entries; what is dear to find out is asked last, and only where it matters."""
         text, case = self.text.casefold(), self.case.casefold()
 
-        def holds(entry: Entry) -> bool:
+        def holds(entry: RolloutLine) -> bool:
             if self.stage and entry.stage != self.stage:
                 return False
             if self.first is not None and entry.step < self.first:

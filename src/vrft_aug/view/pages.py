@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from vrft_aug.view.cases import CaseBook, answer_boxes, counted
+from vrft_aug.run.rollout_lines import RolloutLine, boxes_of
+from vrft_aug.scorer import is_flat
+from vrft_aug.view.case_facts import CaseBook, counted
 from vrft_aug.view.filters import Filter, address
 from vrft_aug.view.recited import recited_parts
-from vrft_aug.view.rollouts import STEPLESS, Entry, Group
-from vrft_aug.view.runs import ViewedRun
+from vrft_aug.view.rollout_index import STEPLESS, Group
+from vrft_aug.view.run_index import ViewedRun
 
-FLAT = 1e-4  # completions of a group whose rewards differ by less earn the same
 ROUNDING = 0.005  # advantages of such a group are below
 LISTED = 300  # groups of one step
 OPEN_ALL = 120  # groups: fewer are all listed, of more those of the chosen step alone
@@ -62,7 +63,7 @@ class Card:
     """One completion of the chosen group."""
 
     number: int
-    entry: Entry
+    entry: RolloutLine
     outcome: str
     answer: str
     parts: tuple[tuple[str, str], ...]  # (text, "" or "recited" or "tag")
@@ -165,7 +166,7 @@ def cards(run: ViewedRun, group: Group, kept: Sequence[int]) -> list[Card]:
                 parts=tuple(parts),
                 recited=sum(len(text.split()) for text, kind in parts if kind == "recited"),
                 terms=tuple((name, value, weights.get(name)) for name, value in entry.terms.items()),
-                boxes=answer_boxes(entry.answer),
+                boxes=boxes_of(entry.answer),
                 kept=place in kept,
                 push=(entry.advantage or 0.0) / furthest if furthest else 0.0,
             )
@@ -173,21 +174,21 @@ def cards(run: ViewedRun, group: Group, kept: Sequence[int]) -> list[Card]:
     return made
 
 
-def is_flat(run: ViewedRun, group: Group) -> bool:
+def earns_the_same(run: ViewedRun, group: Group) -> bool:
     """Whether all completions of a group earn the same, so that nothing is learned from it."""
     totals = [run.source(group.stage).entries[i].total for i in group.places]
     known = [total for total in totals if total is not None]
-    return len(known) > 1 and max(known) - min(known) < FLAT
+    return len(known) > 1 and is_flat(known)
 
 
-def answer_text(entry: Entry, kind: str) -> str:
+def answer_text(entry: RolloutLine, kind: str) -> str:
     """The parsed answer to a task of that kind in a few words, or why there is none."""
     if entry.reason is not None or entry.answer is None:
         return f"no answer: {entry.reason}" if entry.reason else "no answer"
     if isinstance(entry.answer, list):
         if kind == "multilabel":
             return ", ".join(map(str, entry.answer)) or "none of them"
-        return counted(len(answer_boxes(entry.answer)))
+        return counted(len(boxes_of(entry.answer)))
     return str(entry.answer)
 
 

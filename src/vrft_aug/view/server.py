@@ -11,9 +11,9 @@ from vrft_aug.errors import UserError
 from vrft_aug.page_templates import page_templates
 from vrft_aug.view.filters import OUTCOMES, BadFilter, Filter, address
 from vrft_aug.view.guard import Guard, check_host
-from vrft_aug.view.pages import cards, facts, is_flat, looks, tree
-from vrft_aug.view.rollouts import STEPLESS, Group
-from vrft_aug.view.runs import ViewedRun, open_runs
+from vrft_aug.view.pages import cards, earns_the_same, facts, looks, tree
+from vrft_aug.view.rollout_index import STEPLESS, Group
+from vrft_aug.view.run_index import ViewedRun, open_runs
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -121,7 +121,7 @@ class Viewer:
             context |= self._neighbours(found, place, base)
             context |= {
                 "cards": cards(run, chosen, found[place][1]),
-                "flat": is_flat(run, chosen),
+                "flat": earns_the_same(run, chosen),
                 "pick": _picked(query.get("pick"), chosen, found[place][1]),
                 "facts": facts(run.book, chosen),
                 "picture": run.book.picture(chosen.task, chosen.case, 0),

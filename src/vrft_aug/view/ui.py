@@ -93,8 +93,8 @@ def answer_image(
     predictor: Predictor, image: Image, samples: int
 ) -> tuple[Image, str, str, dict[str, float]]:
     """The picture with boxes, the answer, the reasoning, and the share of the samples behind every answer."""
-    from vrft_aug.evaluation.annotate import answer_words, draw_boxes
     from vrft_aug.evaluation.predict import picture_case
+    from vrft_aug.perception.annotate import answer_words, draw_boxes
 
     case = picture_case("dropped", GivenImage(image))
     ((rollout,),) = predictor.rollouts([case])

@@ -1,0 +1,108 @@
+"""One case as two trainers that differ in nothing but prefix sharing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vrft_aug.bench.presets import SIZES, Shape
+
+SEED = 7
+WORDS = "hard exudates are bright yellow deposits with sharp edges near the macula . "
+
+
+def make_trainer(shape: Shape, shared: bool, folder: Path) -> Any:
+    """A trl.GRPOTrainer for `shape` with a random Qwen2.5-VL, with or without prefix sharing."""
+    from datasets import Dataset
+    from transformers import PrinterCallback
+    from trl import GRPOConfig, GRPOTrainer
+
+    from vrft_aug.policy.load import quiet_libraries
+    from vrft_aug.training.prefix_sharing import enable_prefix_sharing
+
+    quiet_libraries()
+    processor = _processor(shape)
+    config = GRPOConfig(
+        output_dir=str(folder),
+        per_device_train_batch_size=shape.prompts * shape.generations,
+        num_generations=shape.generations,
+        max_completion_length=shape.completion,
+        generation_kwargs={"min_new_tokens": shape.completion, "suppress_tokens": [_image_token(processor)]},
+        max_steps=1,
+        learning_rate=1e-4,
+        seed=SEED,
+        bf16=False,
+        use_cpu=True,
+        gradient_checkpointing=False,
+        shuffle_dataset=False,
+        report_to=[],
+        save_strategy="no",
+        logging_strategy="no",
+        disable_tqdm=True,
+    )
+    trainer = GRPOTrainer(
+        _model(shape, processor),
+        _reward,
+        config,
+        train_dataset=Dataset.from_list(_rows(shape, processor)),
+        processing_class=processor,
+    )
+    trainer.remove_callback(PrinterCallback)
+    if shared and not enable_prefix_sharing(trainer):
+        raise RuntimeError("prefix sharing is off for the model of the benchmark")
+    return trainer
+
+
+def _reward(completion_ids: list[list[int]], **_: Any) -> list[float]:
+    """Something that differs within a group, so that there is a gradient."""
+    return [sum(ids) % 97 / 97 for ids in completion_ids]
+
+
+def _processor(shape: Shape) -> Any:
+    from vrft_aug.policy.load import load_policy
+    from vrft_aug.recipe.schema import ModelConfig
+
+    processor = load_policy(ModelConfig(name="tiny", device="cpu")).processor
+    pixels = shape.image**2
+    processor.image_processor.size = {"shortest_edge": pixels, "longest_edge": pixels}
+    return processor
+
+
+def _image_token(processor: Any) -> int:
+    return int(processor.tokenizer.convert_tokens_to_ids(processor.image_token))
+
+
+def _model(shape: Shape, processor: Any) -> Any:
+    """Random weights, so that no figure depends on what the embedded model has learned."""
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    from vrft_aug.recipe.model_folder import TINY_FOLDER
+
+    size, config = SIZES[shape.size], AutoConfig.from_pretrained(TINY_FOLDER)
+    text = config.text_config
+    text.hidden_size, text.num_hidden_layers = size.hidden, size.layers
+    text.num_attention_heads, text.num_key_value_heads = size.heads, size.key_value_heads
+    text.intermediate_size, text.layer_types = size.intermediate, ["full_attention"] * size.layers
+    config.vision_config.out_hidden_size = size.hidden
+    torch.manual_seed(SEED)
+    return AutoModelForImageTextToText.from_config(config, dtype=torch.float32)
+
+
+def _rows(shape: Shape, processor: Any) -> list[dict[str, Any]]:
+    """Prompts of about `shape.prompt` tokens, each with a picture of noise of its own."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(SEED)
+    words = WORDS.split()
+    per_word = len(processor.tokenizer(WORDS * 20)["input_ids"]) / (20 * len(words))
+    chat_and_image = (shape.image // 16) ** 2 + 14
+    count = max(1, round((shape.prompt - chat_and_image) / per_word))
+    text = " ".join((words * (count // len(words) + 1))[:count])
+    pixels = rng.integers(0, 255, (shape.prompts, shape.image, shape.image, 3), dtype=np.uint8)
+    return [
+        {"prompt": [{"role": "user", "content": text}], "images": [Image.fromarray(picture)]}
+        for picture in pixels
+    ]

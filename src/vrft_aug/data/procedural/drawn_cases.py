@@ -1,0 +1,100 @@
+"""Procedural pictures as Cases, for the demo and the tests; torch-free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from vrft_aug.data.procedural.camera import Camera, taken
+from vrft_aug.data.procedural.fundus import GRADES, grade_of
+from vrft_aug.data.procedural.phrases import APPEARANCE, facts
+from vrft_aug.data.procedural.pool import KINDS, USES, Modality, scene
+from vrft_aug.data.procedural.scene import SIZE, Scene
+from vrft_aug.data.settings import ProceduralData
+from vrft_aug.errors import UserError
+from vrft_aug.nouns import Box, Case, Target, Task
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+WORLD = 0  # the seed of the pictures themselves, the same for every run
+
+
+@dataclass(frozen=True)
+class ProceduralImage:
+    """A picture that is drawn when it is opened; 112 x 112 pixels."""
+
+    modality: Modality
+    use: str
+    index: int
+    camera: Camera = "clinic"
+
+    def open(self) -> Image:
+        """The picture, the same at every call."""
+        made = _drawn(self.modality, self.use, self.index)
+        return taken(made.image, self.camera, [USES[self.use], self.index])
+
+
+@lru_cache(maxsize=2048)  # 80 MB at the most; a run opens the same pictures many times
+def _drawn(modality: Modality, use: str, index: int) -> Scene:
+    return scene(modality, use, WORLD, index, (SIZE, SIZE))
+
+
+def procedural_cases(config: ProceduralData, task: Task, split: str) -> list[Case]:
+    """The cases of a split, with the label that the task asks for and the boxes of the labels it names.
+
+    Fundus labels: the five grades in order, under any names. Chest labels: "normal" (no finding) or the name
+    of a finding; pictures that show two of the task's labels, or none of them, are left out (multilabel takes
+    all pictures). Boxes are in pixels of the 112 x 112 image; every finding is known to be there or not.
+    Raises UserError on labels the pictures can't have.
+    """
+    count = {"train": config.train, "validation": config.validation, "test": config.test}[split]
+    _check_labels(config, task)
+    cases: list[Case] = []
+    index = 0
+    while len(cases) < count:
+        made = _drawn(config.modality, split, index)
+        label: str | None = None
+        if task.kind == "grade":
+            label = task.labels[grade_of(made.findings)]
+        names = facts(made.findings, (SIZE, SIZE))
+        shown = [name for name in names if name in task.labels]
+        if task.kind == "classify":
+            label = shown[0] if len(shown) == 1 else "normal" if not made.findings else None
+        if label in task.labels or task.kind not in ("grade", "classify"):
+            boxes = tuple(Box(*f.box, label=f.kind) for f in made.findings if f.kind in task.labels)
+            cases.append(
+                Case(
+                    id=f"{config.modality}/{split}/{index}",
+                    images=(ProceduralImage(config.modality, split, index, config.camera),),
+                    target=Target(
+                        label=label,
+                        labels=frozenset(shown) if task.kind == "multilabel" else None,
+                        boxes=boxes if task.kind == "localise" else None,
+                        present=names,
+                        absent=frozenset(APPEARANCE[config.modality]) - names,
+                    ),
+                )
+            )
+        index += 1
+    return cases
+
+
+def _check_labels(config: ProceduralData, task: Task) -> None:
+    if task.kind == "answer":
+        raise UserError("procedural data has no free-text answers; use any kind but answer")
+    if task.kind == "grade":
+        if config.modality != "fundus" or len(task.labels) != len(GRADES):
+            raise UserError(
+                f"task {task.name!r}: only procedural fundus data is graded, with {len(GRADES)} labels; "
+                f"got {config.modality} with {len(task.labels)}"
+            )
+        return
+    known = set(KINDS) if task.kind == "localise" else {*KINDS, *APPEARANCE[config.modality]}
+    if task.kind == "classify":
+        known.add("normal")
+    for label in task.labels:
+        if label not in known:
+            has = ", ".join(sorted(known))
+            raise UserError(f"task {task.name!r}: procedural data has no label {label!r}; it has {has}")

@@ -1,0 +1,1 @@
+"""The readers, one file a format: from files as people have them to Cases."""

@@ -1,0 +1,1 @@
+"""What asks a language model to write: knowledge banks and reasoning traces."""

@@ -1,0 +1,75 @@
+"""From what a model wrote to a report, wherever the model runs; without torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from vrft_aug.answer import parse
+from vrft_aug.data.settings import MedMnistData
+from vrft_aug.evaluation.provenance import (
+    Provenance,
+    hash_cases,
+    hash_recipe,
+    knowledge_uses,
+    package_versions,
+)
+from vrft_aug.evaluation.report_data import Report, build_report
+from vrft_aug.nouns import Answer, Rollout
+from vrft_aug.perception.spaces import Frame
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.tasks.taskset import TaskSet
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a model wrote to the prompts of an evaluation, in their order."""
+
+    greedy: Sequence[Rollout]
+    sampled: Sequence[Sequence[Rollout]] | None  # for votes
+    frames: Sequence[Frame | None]  # of each case's picture, for a localise task
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which model wrote it, and when it began (time.monotonic)."""
+
+    name: str
+    hash: str = ""
+    started: float = field(default_factory=time.monotonic)
+
+
+def measure_rollouts(recipe: Recipe, taskset: TaskSet, written: Written, source: Source) -> Report:
+    """Parse and measure; raises UserError where no case has what the task asks for."""
+    wanted = recipe.evaluation
+
+    def answers(rollouts: Sequence[Rollout], frames: Sequence[Frame | None]) -> list[Answer]:
+        return [parse(rollout, taskset.task, frame) for rollout, frame in zip(rollouts, frames, strict=True)]
+
+    sampled = None
+    if written.sampled is not None:
+        pairs = zip(written.sampled, written.frames, strict=True)
+        sampled = [answers(rollouts, [frame] * len(rollouts)) for rollouts, frame in pairs]
+    return build_report(
+        taskset.task,
+        taskset.cases,
+        answers(written.greedy, written.frames),
+        written.greedy,
+        sampled,
+        seed=recipe.seed,
+        bootstrap=wanted.bootstrap,
+        split=wanted.split,
+        provenance=Provenance(
+            recipe=hash_recipe(recipe),
+            data=hash_cases(taskset.cases),
+            model=source.hash,
+            model_name=source.name,
+            seconds=round(time.monotonic() - source.started, 3),
+            versions=package_versions(),
+            knowledge=knowledge_uses(recipe),
+        ),
+        prompts=taskset.prompts,
+        bank=taskset.bank,
+        medmnist=isinstance(recipe.tasks[taskset.task.name].data, MedMnistData),
+    )

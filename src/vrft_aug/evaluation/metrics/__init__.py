@@ -1,0 +1,1 @@
+"""Metrics and their intervals, from parsed answers alone, never from shaped rewards."""

@@ -1,0 +1,130 @@
+"""One row a case: the truth, what the model answered, and all that the metrics need of both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vrft_aug.evaluation.metrics.box_detection import agreement, ranks
+from vrft_aug.evaluation.metrics.reasoning import Checks, checks, figures
+from vrft_aug.knowledge.bank_schema import KnowledgeBank
+from vrft_aug.labels import normalise
+from vrft_aug.nouns import Answer, AnswerValue, Box, Case, FailureReason, Prompt, Rollout, Task, TaskKind
+from vrft_aug.shaping.format import strict_format
+from vrft_aug.shaping.text import canonical
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of one case. Boxes are in pixels of the original (first) image."""
+
+    case: str
+    patient: str | None
+    truth: str | None  # the label, text or labels (joined, see `joined`) asked for; None for boxes
+    answer: str | None  # the greedy answer; None where there is none, or it is boxes
+    reason: FailureReason | None  # why there is no answer
+    reasoning: str
+    completion: str
+    tokens: int | None
+    formatted: bool  # exactly <think>..</think><answer>..</answer>, as the format reward asks
+    true_boxes: tuple[Box, ...] | None = None  # wherever they are known, whatever the task asks
+    boxes: tuple[Box, ...] | None = None  # the answer to a localise task
+    confidence: tuple[float, ...] = ()  # of each of `boxes`
+    votes: Mapping[str, int] = field(default_factory=dict)  # sampled answers (free text normalised), counted
+    samples: int = 0  # sampled completions; those without an answer have no vote
+    figures: Mapping[str, float] = field(default_factory=dict)  # of the reasoning, see `reasoning.FIGURES`
+
+
+def make_rows(
+    task: Task,
+    cases: Sequence[Case],
+    answers: Sequence[Answer],
+    rollouts: Sequence[Rollout],
+    sampled: Sequence[Sequence[Answer]] | None,
+    prompts: Sequence[Prompt] | None = None,
+    bank: KnowledgeBank | None = None,
+) -> list[Row]:
+    """A row for every case whose target holds what the task asks for, in the order of the cases.
+
+    `prompts` tell what knowledge the reasoning may have recited, `bank` what it may be checked by.
+    """
+    known = checks(task, bank)
+    samples = sampled if sampled is not None else [()] * len(cases)
+    knowledge = [prompt.knowledge for prompt in prompts] if prompts is not None else [""] * len(cases)
+    everything = zip(cases, answers, rollouts, samples, knowledge, strict=True)
+    return [_row(task, known, *one) for one in everything if _truth(task, one[0]) is not None]
+
+
+def vote_key(kind: TaskKind, value: str) -> str:
+    """Answers with the same key are the same vote: labels as they are, free text normalised."""
+    return normalise(value) if kind == "answer" else value
+
+
+def joined(labels: Collection[str]) -> str:
+    """A set of labels as one text, the same for every order; "" for none. Labels hold no comma."""
+    return ", ".join(sorted(labels))
+
+
+def split_labels(text: str) -> frozenset[str]:
+    """The set that `joined` made a text of."""
+    return frozenset(text.split(", ")) if text else frozenset()
+
+
+def named_labels(kind: TaskKind, text: str) -> frozenset[str]:
+    """The labels that a row's truth, answer or vote names: one, or those of a multilabel set."""
+    return split_labels(text) if kind == "multilabel" else frozenset([text])
+
+
+def _truth(task: Task, case: Case) -> str | tuple[Box, ...] | None:
+    target = case.target
+    if task.kind == "answer":
+        return target.text if target.text is None else _plain(task, target.text)
+    if task.kind == "multilabel":
+        return None if target.labels is None else _plain(task, target.labels)
+    return target.boxes if task.kind == "localise" else target.label
+
+
+def _plain(task: Task, value: AnswerValue) -> str | tuple[Box, ...] | None:
+    """Boxes as they are, all else as a text; in a free text synonyms become what they stand for."""
+    if isinstance(value, frozenset):
+        return joined(value)
+    if isinstance(value, str) and task.kind == "answer" and task.synonyms:
+        return canonical(value, task.synonyms)
+    return value
+
+
+def _row(
+    task: Task,
+    known: Checks,
+    case: Case,
+    answer: Answer,
+    rollout: Rollout,
+    samples: Sequence[Answer],
+    knowledge: str,
+) -> Row:
+    truth, value = _truth(task, case), _plain(task, answer.value)
+    boxes = value if isinstance(value, tuple) else None
+    confidence: tuple[float, ...] = ()
+    if boxes is not None:
+        others = [s.value if isinstance(s.value, tuple) else None for s in samples]
+        confidence = agreement(boxes, others) if others else ranks(boxes)
+    said = [_plain(task, sample.value) for sample in samples]
+    votes = Counter(vote_key(task.kind, one) for one in said if isinstance(one, str))
+    return Row(
+        case=case.id,
+        patient=case.patient,
+        truth=truth if isinstance(truth, str) else None,
+        answer=value if isinstance(value, str) else None,
+        reason=answer.reason,
+        reasoning=answer.reasoning,
+        completion=rollout.completion,
+        tokens=rollout.tokens,
+        formatted=strict_format(rollout) == 1,
+        true_boxes=case.target.boxes,
+        boxes=boxes,
+        confidence=confidence,
+        votes=dict(votes),
+        samples=len(samples),
+        figures=figures(task, case, answer, samples, knowledge, known),
+    )

@@ -1,0 +1,106 @@
+"""A run: all stages of a recipe in order, evaluation and report, in one folder that can be resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from vrft_aug.errors import UserError
+from vrft_aug.evaluation.cautions import cautions
+from vrft_aug.evaluation.evaluate import evaluate
+from vrft_aug.evaluation.provenance import hash_cases, package_versions
+from vrft_aug.evaluation.report_data import load_report, save_report
+from vrft_aug.files import write_text
+from vrft_aug.policy.hardware import hardware
+from vrft_aug.policy.load import load_policy, written_model
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.report.page import write_report
+from vrft_aug.run.folder import is_new_run, stage_summary, start_run
+from vrft_aug.run.layout import ALARMS, EVALUATION, RUN_FILE, RUN_MODEL, stage_model
+from vrft_aug.run.logs import read_lines
+from vrft_aug.tasks.constant_answers import taskset_constants
+from vrft_aug.tasks.taskset import TaskSet, stage_scorer
+from vrft_aug.training.checkpoints import publish_copy
+from vrft_aug.training.preflight import check_run
+from vrft_aug.training.stage import train_stage
+
+
+def train(recipe: Recipe, output: Path, resume: bool = False, overwrite: bool = False) -> None:
+    """Run all stages into `output`, evaluate the model that comes out, and write the report.
+
+    `resume` goes on from the last full checkpoint and gives what the uninterrupted run would have given;
+    `overwrite` starts anew. Raises UserError for an existing run without either, for a resume with another
+    recipe, and for whatever the recipe, its data or its model get wrong.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("vrft train runs in one process for now; start it without torchrun or accelerate")
+    if not recipe.stages:
+        raise UserError(f"recipe {recipe.name!r} has no stages to train; expected at least one under stages")
+    new = is_new_run(recipe, output, resume, overwrite)
+    tasksets, judged = check_run(recipe, load_policy(recipe.model))
+    if new:
+        start_run(recipe, output)
+    facts: dict[str, Any] = {
+        "started": _now(),
+        **_facts(output),
+        "finished": None,
+        "versions": package_versions(),
+        "hardware": hardware(),
+    }
+    facts.setdefault("data", _data_facts(recipe, tasksets))
+    write_text(output / RUN_FILE, json.dumps(facts, indent=1) + "\n")
+    console = Console(stderr=True)
+    if new:
+        _warn(recipe, tasksets, console)
+    for index, parts in enumerate(tasksets):
+        train_stage(recipe, index, parts, output, console)
+    if not (output / RUN_MODEL).is_dir():
+        publish_copy(stage_model(output, recipe.stages[-1].name), output / RUN_MODEL)
+    if not (output / EVALUATION).is_file():
+        policy = load_policy(written_model(recipe.model, output / RUN_MODEL))
+        save_report(evaluate(policy, recipe, judged), output / EVALUATION)
+    facts |= {"finished": _now(), "stages": stage_summary(output)}
+    write_text(output / RUN_FILE, json.dumps(facts, indent=1) + "\n")
+    write_report(output)
+    for line in read_lines(output / ALARMS):
+        where = f"{line['stage']}, step {line['step']}"
+        console.print(f"alarm in {where}: {line['alarm']}", style="yellow", markup=False)
+    for caution in cautions(load_report(output / EVALUATION)):
+        console.print(f"caution: {caution}", style="yellow", markup=False)
+
+
+def _warn(recipe: Recipe, tasksets: Sequence[Sequence[TaskSet]], console: Console) -> None:
+    """Say where a policy that never looks would earn too much."""
+    for stage, parts in zip(recipe.stages, tasksets, strict=True):
+        for part, taskset in zip(stage.parts(), parts, strict=True):
+            if part.method == "grpo":
+                found = taskset_constants(stage_scorer(part, taskset), taskset, recipe.model)
+                if found is not None and found.warning:
+                    console.print(f"warning: {part.name}: {found.warning}", style="yellow", markup=False)
+
+
+def _facts(output: Path) -> dict[str, Any]:
+    path = output / RUN_FILE
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return facts
+
+
+def _data_facts(recipe: Recipe, tasksets: Sequence[Sequence[TaskSet]]) -> dict[str, list[dict[str, Any]]]:
+    """Stage -> for each of its tasks, how many cases were trained on and their hash."""
+    return {
+        stage.name: [
+            {"task": part.task.name, "cases": len(part.cases), "hash": hash_cases(part.cases)}
+            for part in parts
+        ]
+        for stage, parts in zip(recipe.stages, tasksets, strict=True)
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

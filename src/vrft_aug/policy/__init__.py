@@ -1,0 +1,1 @@
+"""The model: loading, generation, lengths, prefix sharing, and models behind a server."""

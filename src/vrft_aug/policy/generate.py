@@ -1,0 +1,96 @@
+"""From prompts to rollouts: batched generation with transformers, greedy or sampled by a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from vrft_aug.nouns import Prompt, Rollout
+from vrft_aug.policy.load import Policy, chat_with_images, encode_chats, eos_token_ids
+from vrft_aug.policy.prefix import decode_groups, why_not_model
+
+
+def generate(
+    policy: Policy,
+    prompts: Sequence[Prompt],
+    *,
+    samples: int,
+    temperature: float | None,
+    max_new_tokens: int,
+    batch_size: int,
+    seed: int,
+    done: Callable[[int], None] = lambda prompts: None,
+) -> list[list[Rollout]]:
+    """`samples` rollouts for every prompt, in the order of the prompts; temperature None is greedy.
+
+    `batch_size` bounds the sequences generated at once (but all samples of a prompt go together), `done` is
+    told after a batch how many prompts it held. The same call gives the same rollouts and leaves torch's
+    random state as it was. Sampling is from the model's own distribution, as in training: top-p, top-k and
+    penalties that a model's generation_config proposes are switched off.
+    """
+    if temperature is None and samples != 1:
+        raise ValueError(f"greedy generation gives one rollout a prompt, not {samples}")
+    eos = eos_token_ids(policy)
+    settings = _generation_config(policy, temperature, samples, max_new_tokens, eos)
+    at_once = max(1, batch_size // samples)  # prompts
+    rollouts: list[list[Rollout]] = []
+    with torch.random.fork_rng(), torch.no_grad(), _evaluating(policy.model):
+        torch.manual_seed(seed)
+        for start in range(0, len(prompts), at_once):
+            batch = prompts[start : start + at_once]
+            inputs = encode_chats(policy, [chat_with_images(prompt) for prompt in batch]).to(policy.device)
+            if why_not_model(policy.model) is None:  # each prompt is prefilled once, finished rows leave
+                group = torch.arange(len(batch), device=policy.device).repeat_interleave(samples)
+                sharing = {"custom_generate": decode_groups, "group": group, "num_return_sequences": 1}
+                output = policy.model.generate(**inputs, generation_config=settings, **sharing)
+            else:
+                output = policy.model.generate(**inputs, generation_config=settings)
+            completions = output[:, inputs["input_ids"].shape[1] :].tolist()  # (at_once * samples, C)
+            made = [_rollout(policy, ids, eos) for ids in completions]
+            rollouts += [made[i : i + samples] for i in range(0, len(made), samples)]
+            done(len(batch))
+    return rollouts
+
+
+def _generation_config(
+    policy: Policy, temperature: float | None, samples: int, max_new_tokens: int, eos: Sequence[int]
+) -> Any:
+    from transformers import GenerationConfig
+
+    tokenizer, image_token = policy.processor.tokenizer, getattr(policy.model.config, "image_token_id", None)
+    pad = tokenizer.pad_token_id
+    sampling = {} if temperature is None else {"temperature": temperature, "top_p": 1.0, "top_k": 0}
+    return GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=temperature is not None,
+        **sampling,
+        repetition_penalty=1.0,
+        num_return_sequences=samples,
+        eos_token_id=list(eos),
+        pad_token_id=tokenizer.eos_token_id if pad is None else pad,
+        # A written image token would ask for a picture that is not there.
+        suppress_tokens=None if image_token is None else [image_token],
+        disable_compile=True,
+    )
+
+
+def _rollout(policy: Policy, ids: Sequence[int], eos: Sequence[int]) -> Rollout:
+    """One completion, cut after its first end token; without one it was cut at the token limit."""
+    end = next((place for place, token in enumerate(ids) if token in eos), None)
+    own = ids if end is None else ids[: end + 1]
+    text = policy.processor.tokenizer.decode(own, skip_special_tokens=True)
+    return Rollout(completion=text, tokens=len(own), finished=end is not None)
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """The model without dropout and checkpointing side effects, and then again as it was."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)

@@ -1,0 +1,81 @@
+"""Sampling that prefills each prompt once: a decoding loop for transformers' own `generate`.
+
+`model.generate(**unique_prompts, custom_generate=decode_groups, group=index)` keeps everything that
+transformers prepares (image features, positions, logits processors, stopping criteria) and replaces the loop.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from vrft_aug.policy.prefix.attention import DecodingAttention, PackedAttention, attending
+from vrft_aug.policy.prefix.families import image_blocks, image_inputs, sequence_inputs
+from vrft_aug.policy.prefix.packing import Completions, pack
+
+
+def decode_groups(
+    model: Any,
+    input_ids: torch.Tensor,
+    logits_processor: Any,
+    stopping_criteria: Any,
+    generation_config: Any,
+    group: torch.Tensor,
+    **state: Any,
+) -> torch.Tensor:
+    """Continue prompt `group[b]` for every row b; returns the sequences (B, P + new tokens).
+
+    `input_ids` (U, P) are the unique prompts, padded on the left; `group` (B,) may name a prompt any number
+    of times. Greedy or sampled as `generation_config` says. A finished sequence leaves the batch at once, and
+    is padded on the right in what is returned.
+    """
+    length = input_ids.shape[1]
+    logits, position, attention = _prefill(model, {**state, "input_ids": input_ids}, group)
+    pad = generation_config._pad_token_tensor
+    sequences = input_ids.new_full((len(group), stopping_criteria.max_length), 0 if pad is None else int(pad))
+    sequences[:, :length] = input_ids[group]
+    live = torch.arange(len(group), device=group.device)  # the rows that are not finished
+    with attending(model, attention):
+        while True:
+            scores = logits_processor(sequences[live, :length], logits.float())
+            token = _draw(scores, generation_config.do_sample)
+            sequences[live, length] = token
+            length += 1
+            done = stopping_criteria(sequences[live, :length], None)
+            if done.all():
+                return sequences[:, :length]
+            if done.any():
+                stay = (~done).nonzero().squeeze(1)
+                live, token, position = live[stay], token[stay], position[stay]
+                attention.keep_rows(stay)
+            attention.written += 1
+            outputs = model(input_ids=token[:, None], position_ids=position[:, None], use_cache=False)
+            logits, position = outputs.logits[:, -1], position + 1
+
+
+def _prefill(
+    model: Any, prompts: dict[str, Any], group: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, DecodingAttention]:
+    """Logits (B, V) of each row's first token, its position (B,), and the attention to the prompts."""
+    ids, positions = prompts["input_ids"], prompts["position_ids"]
+    if (mask := prompts.get("attention_mask")) is None:  # `generate` drops it where nothing is padded
+        mask = torch.ones_like(ids)
+    positions = positions[None] if positions.dim() == 2 else positions[-3:]  # an axis for text may come first
+    nothing = Completions(ids[:0, :0], mask[:0, :0], group[:0])
+    packed = pack(ids, mask, positions, nothing)
+    attention = PackedAttention(packed, image_blocks({**prompts, "attention_mask": mask}), keep=True)
+    features = prompts.get("mm_encoder_outputs")  # `generate` has run the vision tower
+    images = image_inputs(prompts) if not features else {"mm_encoder_outputs": features}
+    with attending(model, attention):
+        outputs = model(
+            **sequence_inputs(packed), **images, use_cache=False, logits_to_keep=packed.prompts.last
+        )
+    logits = outputs.logits[0].index_select(0, group)
+    return logits, packed.after[group], DecodingAttention(attention.kept, packed.prompts, group)
+
+
+def _draw(scores: torch.Tensor, sample: bool) -> torch.Tensor:
+    if not sample:
+        return scores.argmax(dim=-1)
+    return torch.multinomial(scores.softmax(dim=-1), num_samples=1).squeeze(1)

@@ -1,0 +1,1 @@
+"""What looks before anything is trained: check, prompt, score; no weights are loaded for it."""

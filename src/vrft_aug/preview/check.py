@@ -1,0 +1,111 @@
+"""A recipe checked as far as that goes without a model: data, knowledge, rewards, prompts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from vrft_aug.errors import UserError
+from vrft_aug.knowledge.bank import load_bank
+from vrft_aug.knowledge.validate import check_bank
+from vrft_aug.nouns import Case, Task
+from vrft_aug.perception.spaces import BoxSpace
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.scorer import Scorer
+from vrft_aug.tasks.constant_answers import ConstantAnswers, taskset_constants
+from vrft_aug.tasks.demonstrations import with_demonstrations
+from vrft_aug.tasks.frames import frames_without_model
+from vrft_aug.tasks.taskset import TaskSet, load_taskset, stage_scorer
+
+SHOWN = 5  # constant answers that are printed, the best first
+
+
+@dataclass(frozen=True)
+class CheckedPart:
+    """A stage, or the evaluation, with the data that it uses."""
+
+    name: str
+    task: str
+    kind: str
+    split: str
+    cases: int
+    targets: dict[str, int]  # cases by label; for localise boxes by label, and images without any
+    rollouts: int  # that training will sample; 0 for sft and the evaluation
+    constants: ConstantAnswers | None = None  # what policies that never look would earn; of grpo stages
+    warning: str | None = None  # where one of them would earn too much
+    class_weights: dict[str, dict[str, float]] = field(default_factory=dict)  # by balanced term
+
+
+def check_recipe(recipe: Recipe) -> list[CheckedPart]:
+    """Every stage in order, then the evaluation. Raises UserError for the first thing that is wrong."""
+    space = BoxSpace("processed")  # no prompt is shown, so how it words coordinates does not matter
+    for name, config in recipe.tasks.items():
+        if config.knowledge is not None:
+            problems = check_bank(load_bank(config.knowledge), config.labels, words_per_class=None)
+            if problems:
+                raise UserError(f"task {name!r}: {problems[0]}")
+    parts = []
+    for stage in recipe.stages:
+        rollouts = stage.steps * stage.prompts_per_step * stage.generations if stage.method == "grpo" else 0
+        for part, share in zip(stage.parts(), stage.shares(), strict=True):
+            taskset = load_taskset(recipe, part.task, "train", part.injection, space)
+            if part.demonstrations is not None:
+                path = recipe.root() / part.demonstrations
+                taskset = with_demonstrations(taskset, path, frames_without_model(taskset.task, recipe.model))
+            scorer = stage_scorer(part, taskset)
+            checked = _part(stage.name, "train", taskset.task, taskset.cases, round(rollouts * share))
+            parts.append(_with_constants(checked, scorer, taskset, recipe) if rollouts else checked)
+    wanted = recipe.evaluation
+    taskset = load_taskset(recipe, wanted.task, wanted.split, wanted.injection, space, wanted.limit)
+    return [*parts, _part("evaluation", wanted.split, taskset.task, taskset.cases, 0)]
+
+
+def _part(name: str, split: str, task: Task, cases: Sequence[Case], rollouts: int) -> CheckedPart:
+    return CheckedPart(name, task.name, task.kind, split, len(cases), _targets(task, cases), rollouts)
+
+
+def _with_constants(part: CheckedPart, scorer: Scorer, taskset: TaskSet, recipe: Recipe) -> CheckedPart:
+    found = taskset_constants(scorer, taskset, recipe.model)
+    warning = found.warning if found is not None else None
+    return replace(part, constants=found, warning=warning, class_weights=scorer.class_weights())
+
+
+def _targets(task: Task, cases: Sequence[Case]) -> dict[str, int]:
+    if task.kind == "answer":
+        return {}
+    if task.kind == "localise":
+        boxes = Counter(box.label or "" for case in cases for box in case.target.boxes or ())
+        empty = sum(not case.target.boxes for case in cases)
+        return {label: boxes[label] for label in task.labels} | {"images without": empty}
+    if task.kind == "multilabel":
+        sets = [case.target.labels or frozenset() for case in cases]
+        named = Counter(label for labels in sets for label in labels)
+        return {label: named[label] for label in task.labels} | {"images with none": sets.count(frozenset())}
+    labels = Counter(case.target.label for case in cases)
+    return {label: labels[label] for label in task.labels}
+
+
+def part_lines(part: CheckedPart) -> list[str]:
+    """The part in plain text: its data, what constant answers earn, class weights, and a warning, if any."""
+    lines = [part_line(part)]
+    if (found := part.constants) is not None:
+        best = [f"{answer!r} {reward:.3f}" for answer, reward in found.rewards.items()]
+        more = f" and {len(best) - SHOWN} more" if len(best) > SHOWN else ""
+        lines.append(
+            f"  always the same answer earns: {', '.join(best[:SHOWN])}{more}; guessing by frequency "
+            f"{found.prior:.3f}, the right answer {found.right:.3f}"
+        )
+    for term, weights in part.class_weights.items():
+        lines.append(f"  {term} weighs: " + ", ".join(f"{label} {w:.2f}" for label, w in weights.items()))
+    return [*lines, f"  warning: {part.warning}"] if part.warning else lines
+
+
+def part_line(part: CheckedPart) -> str:
+    """One line of plain text."""
+    targets = ", ".join(f"{name} {count}" for name, count in part.targets.items())
+    what = "boxes: " if part.kind == "localise" else ""
+    sampled = f"; {part.rollouts} rollouts" if part.rollouts else ""
+    return (
+        f"{part.name}: {part.task} ({part.kind}), {part.split}, {part.cases} cases; {what}{targets}{sampled}"
+    )

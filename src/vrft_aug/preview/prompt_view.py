@@ -1,0 +1,119 @@
+"""One case as the model is given it, for people to read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vrft_aug.errors import UserError, nearest
+from vrft_aug.knowledge.count import Count, injection_count, words
+from vrft_aug.nouns import Prompt
+from vrft_aug.perception.model_view import model_view
+from vrft_aug.prompt import build_prompt
+from vrft_aug.recipe.model_folder import model_folder
+from vrft_aug.recipe.schema import Injection, ModelConfig, Recipe
+from vrft_aug.tasks.find import find_cases, first_case
+from vrft_aug.tasks.task import make_task
+from vrft_aug.tasks.taskset import task_bank
+
+IMAGE_TOKENS = re.compile(r"(<\|image_pad\|>)+")
+
+
+@dataclass(frozen=True)
+class ImageView:
+    """A picture's (width, height) in pixels on disk and as the model sees it, and its visual tokens."""
+
+    original: tuple[int, int]
+    processed: tuple[int, int]
+    tokens: int
+
+
+@dataclass(frozen=True)
+class PromptView:
+    """A prompt with what it costs."""
+
+    case: str
+    task: str
+    text: str  # the rendered chat where the model's tokenizer was asked, else role: text, a message each
+    images: tuple[ImageView, ...]
+    tokens: int | None  # of the whole prompt; None where the tokenizer was not asked
+    parts: Mapping[str, int]  # tokens by part, which add up; words of the texts where it was not asked
+
+
+def view_prompt(
+    recipe: Recipe, case_id: str | None = None, stage_name: str | None = None, load: bool | None = None
+) -> PromptView:
+    """The prompt of a case, default the first to be evaluated, in a stage, default the evaluation.
+
+    `load` says whether to load the model, which alone knows its tokens; None loads what lies on this disk.
+    Raises UserError where there is no such stage or case.
+    """
+    task_name, injection = _asked(recipe, stage_name)
+    task = make_task(task_name, recipe.tasks[task_name])
+    if case_id is None:
+        case = first_case(recipe, task_name)
+    else:
+        found = find_cases(recipe, task_name, {case_id})
+        if case_id not in found:
+            example = first_case(recipe, task_name).id
+            raise UserError(f"task {task_name!r} has no case {case_id!r}; expected an id like {example}")
+        case = found[case_id]
+    view = model_view(recipe.model)
+    bank, count = task_bank(recipe, task_name, injection), injection_count(injection, recipe.model)
+    prompt = build_prompt(task, case, view.space, injection, bank, count)
+    sizes = [image.open().size for image in case.images]
+    images = tuple(ImageView(size, view.frame(size).processed, view.image_tokens(size)) for size in sizes)
+    if load is False or (load is None and model_folder(recipe.model) is None):
+        return PromptView(case.id, task_name, _plain_text(prompt), images, None, _text_parts(prompt, words))
+    text, tokens, parts = _rendered(recipe.model, prompt)
+    return PromptView(case.id, task_name, text, images, tokens, parts)
+
+
+def _asked(recipe: Recipe, stage_name: str | None) -> tuple[str, Injection]:
+    if stage_name is None:
+        return recipe.evaluation.task, recipe.evaluation.injection
+    stages = recipe.named_stages()
+    if stage_name not in stages:
+        raise UserError(
+            f"recipe {recipe.name!r} has no stage {stage_name!r}{nearest(stage_name, stages)}; "
+            f"it has {', '.join(stages) or 'none'}"
+        )
+    return stages[stage_name].task, stages[stage_name].injection
+
+
+def _plain_text(prompt: Prompt) -> str:
+    lines = []
+    for message in prompt.messages:
+        parts = ["<image>" if part["type"] == "image" else part["text"] for part in message["content"]]
+        lines.append(f"{message['role']}: " + "\n".join(parts))
+    return "\n".join(lines)
+
+
+def _text_parts(prompt: Prompt, count: Count) -> dict[str, int]:
+    """How long system message, question (with how to answer) and knowledge are; each without the others."""
+    system, user = (
+        "\n".join(part["text"] for part in message["content"] if part["type"] == "text")
+        for message in prompt.messages
+    )
+    if prompt.knowledge:
+        system, user = (text.replace(f"\n{prompt.knowledge}", "", 1) for text in (system, user))
+    return {"system": count(system), "question": count(user), "knowledge": count(prompt.knowledge)}
+
+
+def _rendered(model: ModelConfig, prompt: Prompt) -> tuple[str, int, dict[str, int]]:
+    """The chat as its tokens spell it, repeated image tokens counted; how many tokens it has, and by part.
+
+    Part "image" is all that a picture becomes; "chat" is what the chat template adds.
+    """
+    from vrft_aug.policy.load import chat_with_images, encode_chats, load_policy
+
+    policy = load_policy(model)
+    tokenizer = policy.processor.tokenizer
+    ids = encode_chats(policy, [chat_with_images(prompt)])["input_ids"][0].tolist()
+    spelt: str = tokenizer.decode(ids)
+    parts = _text_parts(prompt, lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"]))
+    parts["image"] = ids.count(getattr(policy.model.config, "image_token_id", None))
+    parts["chat"] = len(ids) - sum(parts.values())
+    text = IMAGE_TOKENS.sub(lambda run: f"<|image_pad|> x {run.group().count('<')}", spelt)
+    return text, len(ids), parts

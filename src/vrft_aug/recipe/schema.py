@@ -1,0 +1,255 @@
+"""The recipe: one YAML file that describes a run, checked before anything is loaded.
+
+Unknown keys are refused with the nearest match. Settings of TRL, PEFT and transformers pass through under
+their own names (`stages[].trainer`, `model.lora`, `model.load`); what the product owns is refused there.
+`vrft_aug.recipe.file` reads and writes the files.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from vrft_aug.data.settings import DATA_ROOT_VARIABLE, DataConfig, Strict, reader_config
+from vrft_aug.labels import LABEL_SEPARATORS, NO_LABEL
+from vrft_aug.nouns import BoxFormat, SpaceName
+
+# TRL settings that would contradict the recipe: where to set them instead.
+OWNED_BY_RECIPE = {
+    "output_dir": "the run folder (--output)",
+    "reward_weights": "stages[].rewards",
+    "reward_funcs": "stages[].rewards",
+    "max_steps": "stages[].steps",
+    "seed": "seed",
+    "data_seed": "seed",
+    "remove_unused_columns": "nothing (fixed)",
+    "num_generations": "stages[].generations",
+    "max_completion_length": "stages[].max_new_tokens",
+    "per_device_train_batch_size": "stages[].prompts_per_step and generations",
+    "resume_from_checkpoint": "vrft train --resume",
+}
+
+
+class TaskConfig(Strict):
+    """What is asked, of which data."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)  # labels may be written [0, 1]
+    kind: Literal["classify", "grade", "multilabel", "localise", "answer"]
+    question: str
+    labels: tuple[str, ...] = ()
+    modality: str = "medical image"
+    box_format: BoxFormat = "json"  # for localise: how boxes are asked for; either is read
+    data: DataConfig
+    knowledge: str | None = None  # a bank: a shipped name or a YAML file
+    synonyms: bool = False  # also read an answer by the other names that the bank has for it
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _pick_reader(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return reader_config(str(value.get("reader"))).model_validate(value)
+
+    @model_validator(mode="after")
+    def _labels_fit_kind(self) -> TaskConfig:
+        if self.kind in ("classify", "grade") and len(self.labels) < 2:
+            raise ValueError(f"a {self.kind} task needs at least two labels, got {list(self.labels)}")
+        folded = [label.casefold().strip() for label in self.labels]
+        if len(set(folded)) < len(folded):
+            raise ValueError(f"labels must differ, got {list(self.labels)}")
+        if self.kind == "multilabel":
+            if not self.labels:
+                raise ValueError("a multilabel task needs labels, got none")
+            for label in self.labels:
+                if label.casefold().strip() == NO_LABEL or set(label) & set(LABEL_SEPARATORS):
+                    raise ValueError(
+                        f"label {label!r} cannot stand in a list of labels; a multilabel task keeps "
+                        f"{NO_LABEL!r} and {LABEL_SEPARATORS!r} for itself"
+                    )
+        if self.synonyms and self.knowledge is None:
+            raise ValueError("synonyms come from a knowledge bank, but the task names no knowledge")
+        return self
+
+
+class Injection(Strict):
+    """How the knowledge of a task enters the prompt; `vrft_aug.knowledge.inject` says what the styles are."""
+
+    style: Literal["none", "definitions", "attributes", "contrastive", "shuffled", "irrelevant"] = "none"
+    of: Literal["definitions", "attributes"] = "definitions"  # what shuffled, irrelevant are controls of
+    place: Literal["system", "user"] = "user"
+    budget: int | None = Field(default=None, ge=1)  # at most so much text, cut by whole facts
+    unit: Literal["words", "tokens"] = "words"  # of the budget and of a control's length; tokens: the model's
+    order: Literal["fixed", "random"] = "fixed"  # random: of the lines, drawn for every case
+    seed: int = 0  # of the order and of the controls
+
+
+class ModelConfig(Strict):
+    """The policy to start from: `tiny` (embedded), a folder, or any transformers VLM by its hub name."""
+
+    name: str = "tiny"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    lora: dict[str, Any] | None = None  # peft.LoraConfig settings; None is full fine-tuning
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    # The space that boxes are asked for and read in; None is the family's own, see perception/spaces.py.
+    coordinates: SpaceName | None = None
+    trust_remote_code: bool = False
+    load: dict[str, Any] = Field(default_factory=dict)  # further arguments of from_pretrained
+
+
+class RewardConfig(Strict):
+    """The weight of a reward term and its settings, which pass to the term's function."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    weight: float = 1.0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the term, by the names of its function's arguments."""
+        return dict(self.model_extra or {})
+
+
+def _bare_weights(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {k: {"weight": v} if isinstance(v, int | float) else v for k, v in value.items()}
+
+
+class DynamicSampling(Strict):
+    """What GRPO does with groups whose completions all earn the same, which teach nothing (DAPO)."""
+
+    # skip: they leave the update, at no cost. resample: other cases of their task take their places first, at
+    # most `budget` extra groups a generation round; what is flat after that is skipped.
+    mode: Literal["off", "skip", "resample"] = "off"
+    budget: int = Field(default=8, ge=1)
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _yaml_reads_off_as_false(cls, value: Any) -> Any:
+        return "off" if value is False else value
+
+
+class MixedTask(Strict):
+    """A further task in a stage: its share of the prompts, with prompts and rewards of its own."""
+
+    share: float = Field(gt=0, lt=1)
+    injection: Injection = Injection()
+    rewards: Annotated[dict[str, RewardConfig], Field(min_length=1), BeforeValidator(_bare_weights)]
+
+
+class StageConfig(Strict):
+    """One stage of training: SFT on the targets or GRPO on the rewards, of one task or of several."""
+
+    name: str = Field(pattern=r"^[\w-]+$")
+    method: Literal["sft", "grpo"]
+    task: str
+    steps: int = Field(ge=1)
+    prompts_per_step: int = Field(default=8, ge=1)
+    injection: Injection = Injection()
+    rewards: Annotated[dict[str, RewardConfig], BeforeValidator(_bare_weights)] = Field(default_factory=dict)
+    # grpo: further tasks in the same steps; `task` has the rest of the prompts
+    mix: dict[str, MixedTask] = Field(default_factory=dict)
+    # sft: a JSONL file of reasoning traces below the data root, taught instead of the bare answers
+    demonstrations: str | None = None
+    generations: int = Field(default=8, ge=2)
+    max_new_tokens: int = Field(default=256, ge=1)
+    save_steps: int = Field(default=50, ge=1)
+    dynamic_sampling: DynamicSampling = DynamicSampling()
+    prefix_sharing: bool = True  # grpo: compute each prompt once per group; off is the stock trainer
+    # trl.GRPOConfig or trl.SFTConfig settings under their own names
+    trainer: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("trainer")
+    @classmethod
+    def _leave_ours_alone(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for key in value:
+            if key in OWNED_BY_RECIPE:
+                raise ValueError(f"{key} is set by {OWNED_BY_RECIPE[key]}, not under trainer")
+        return value
+
+    @model_validator(mode="after")
+    def _grpo_needs_rewards(self) -> StageConfig:
+        if self.method == "grpo" and not self.rewards:
+            raise ValueError(f"stage {self.name!r} uses grpo and names no rewards")
+        if self.demonstrations is not None and self.method != "sft":
+            raise ValueError(f"stage {self.name!r} has demonstrations, which sft alone learns from")
+        if self.mix and self.method != "grpo":
+            raise ValueError(
+                f"stage {self.name!r} mixes tasks, which grpo alone can; its method is {self.method}"
+            )
+        if self.task in self.mix:
+            raise ValueError(f"stage {self.name!r}: task {self.task!r} stands under task and under mix")
+        if (mixed := sum(part.share for part in self.mix.values())) >= 1:
+            raise ValueError(
+                f"stage {self.name!r}: the shares under mix come to {mixed:g}; expected less than 1"
+            )
+        return self
+
+    def parts(self) -> tuple[StageConfig, ...]:
+        """The stage as a stage of one task each, its own task first; a stage of one task is its only part."""
+        own = self.model_copy(update={"mix": {}})
+        return own, *(
+            own.model_copy(update={"task": task, "injection": part.injection, "rewards": part.rewards})
+            for task, part in self.mix.items()
+        )
+
+    def shares(self) -> tuple[float, ...]:
+        """The share of every part in the prompts; they sum to 1."""
+        mixed = [part.share for part in self.mix.values()]
+        return 1 - sum(mixed), *mixed
+
+
+class EvaluationConfig(Strict):
+    """What `vrft evaluate` (and the end of `vrft train`) measures."""
+
+    task: str
+    split: Literal["train", "validation", "test"] = "test"
+    injection: Injection = Injection()
+    limit: int | None = Field(default=None, ge=1)  # at most so many cases, the same for every seed
+    samples: int = Field(default=0, ge=0)  # sampled completions per case for votes; 0: greedy alone
+    temperature: float = Field(default=1.0, gt=0)
+    max_new_tokens: int = Field(default=256, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    bootstrap: int = Field(default=1000, ge=100)
+
+
+class Recipe(Strict):
+    """A whole run."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    seed: int = 0
+    data_root: str | None = None
+    model: ModelConfig = ModelConfig()
+    tasks: Annotated[dict[str, TaskConfig], Field(min_length=1)]
+    stages: tuple[StageConfig, ...] = ()
+    evaluation: EvaluationConfig
+
+    @model_validator(mode="after")
+    def _tasks_exist(self) -> Recipe:
+        users = [(f"stage {s.name!r}", p.task, p.injection) for s in self.stages for p in s.parts()]
+        users.append(("evaluation", self.evaluation.task, self.evaluation.injection))
+        for who, task, injection in users:
+            if task not in self.tasks:
+                raise ValueError(f"{who} names task {task!r}; the recipe has {', '.join(self.tasks)}")
+            if injection.style != "none" and self.tasks[task].knowledge is None:
+                raise ValueError(f"{who} injects knowledge, but task {task!r} names no knowledge bank")
+        names = [s.name for s in self.stages]
+        if len(set(names)) < len(names):
+            raise ValueError(f"stage names must differ, got {names}")
+        return self
+
+    def named_stages(self) -> dict[str, StageConfig]:
+        """Stages of one task each by what the command line calls them: `stage`, or `stage/task` in a mix."""
+        named = {stage.name: stage.parts()[0] for stage in self.stages}
+        mixed = {
+            f"{stage.name}/{part.task}": part for stage in self.stages if stage.mix for part in stage.parts()
+        }
+        return named | mixed
+
+    def root(self) -> Path:
+        """The folder under which real data lies: the recipe's own setting, else VRFT_DATA, else data/."""
+        return Path(self.data_root or os.environ.get(DATA_ROOT_VARIABLE) or "data").expanduser()

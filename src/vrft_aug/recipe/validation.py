@@ -1,0 +1,74 @@
+"""What pydantic found wrong with a recipe, said in one line as the user would have written it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from vrft_aug.data.settings import DataConfig, reader_config
+from vrft_aug.errors import nearest, shown
+from vrft_aug.recipe.schema import Recipe
+
+# What pydantic says around the part of its message that names what was expected.
+PYDANTIC_WORDS = re.compile(
+    r"^\w+ should (be |have )?|, unable to .*| after validation, not 0| or instance of \w+"
+)
+
+
+def explain(error: ValidationError, recipe: Any) -> str:
+    """One line on what is wrong with the mapping `recipe`: unknown keys first, for they cause the rest."""
+    items = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+    more = f" (and {len(items) - 1} more)" if len(items) > 1 else ""
+    return _problem(items[0], recipe) + more
+
+
+def _problem(item: ErrorDetails, recipe: Any) -> str:
+    where = _dotted(item["loc"], recipe)
+    message = " ".join(item["msg"].split())
+    if item["type"] == "extra_forbidden":
+        known = list(_model_at(item["loc"][:-1], recipe).model_fields)
+        near = nearest(str(item["loc"][-1]), known) or f"; expected one of {', '.join(known)}"
+        return f"{where} is not a known key{near}"
+    if item["type"] == "missing":
+        return f"{where} is missing"
+    if item["type"] == "value_error":  # raised by a validator of ours, which says it all
+        return (f"{where}: " if where else "") + message.removeprefix("Value error, ")
+    expected = PYDANTIC_WORDS.sub("", message)
+    quotes = " (put it in quotes)" if item["type"] == "string_type" and item["input"] is not None else ""
+    return f"{where} is {shown(item['input'])}; expected {expected.replace('dictionary', 'mapping')}{quotes}"
+
+
+def _dotted(place: Sequence[str | int], data: Any) -> str:
+    """The path as an override would write it: items of lists by their names where they have one."""
+    parts: list[str] = []
+    for key in place:
+        try:
+            inner: Any = data[key]
+        except (KeyError, IndexError, TypeError):
+            inner = None
+        named = isinstance(key, int) and isinstance(inner, dict) and isinstance(inner.get("name"), str)
+        parts.append(inner["name"] if named else str(key))
+        data = inner
+    return ".".join(part for part in parts if part != "[key]")
+
+
+def _model_at(place: Sequence[str | int], data: Any) -> type[BaseModel]:
+    """The model that checks the part of the recipe at a path; every key on the way is known."""
+    kind: Any = Recipe
+    for key in place:
+        data = data[key]
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = kind.model_fields[str(key)].annotation
+        else:  # a dict or a tuple: its values
+            kind = [arg for arg in get_args(kind) if arg is not Ellipsis][-1]
+        if kind == DataConfig:
+            kind = reader_config(data["reader"])
+        elif get_origin(kind) in (Union, UnionType):
+            kind = next(arg for arg in get_args(kind) if arg is not type(None))
+    assert isinstance(kind, type) and issubclass(kind, BaseModel), place
+    return kind

@@ -1,0 +1,22 @@
+"""What lies in a run folder, by its name; nothing else in the product spells one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vrft_aug.recipe.file import RUN_RECIPE as RUN_RECIPE  # the resolved recipe
+
+RUN_FILE = "run.json"  # when, with what versions and data, on what machine
+METRICS = "metrics.jsonl"  # a line a step
+ROLLOUTS = "rollouts.jsonl"  # every sampled completion with every reward term, see rollout_lines.py
+ALARMS = "alarms.jsonl"  # {"stage", "step", "rule", "alarm"}
+CHECKPOINTS = "checkpoints"  # a folder for each stage, with the model that it ends with
+TENSORBOARD = "tensorboard"  # a folder, where a recipe asks for it
+RUN_MODEL = "model"  # a normal transformers folder
+EVALUATION = "evaluation.json"
+REPORT_PAGE = "report.html"
+
+
+def stage_model(run: Path, stage: str) -> Path:
+    """Where the model that a stage ends with lies."""
+    return run / CHECKPOINTS / stage / RUN_MODEL

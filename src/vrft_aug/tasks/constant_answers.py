@@ -1,0 +1,165 @@
+"""What it pays under a stage's rewards to answer the same to everything, and to guess by frequency.
+
+Answers that need no look at the picture are what a policy under reward finds first. Each is scored on the
+training cases by the stage's own scorer, before a model is loaded.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from vrft_aug.labels import NO_LABEL
+from vrft_aug.nouns import Box, Case, Prompt, Rollout, Target, Task, TaskKind
+from vrft_aug.perception.spaces import Frame
+from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.scorer import Scorer
+from vrft_aug.tasks.frames import frames_without_model
+from vrft_aug.tasks.targets import target_answer
+from vrft_aug.tasks.taskset import TaskSet
+
+REASONING = "I have looked at the picture and describe what it shows in words of my own."
+MOST_CASES = 1000  # scored, drawn with a fixed seed
+MOST_BOXED = 24  # of a localise task: each picture is opened for its size
+MOST_ANSWERS = 24  # free texts and sets of labels that are tried, the commonest first
+MARGIN = 0.05  # of what a right answer earns above no answer: by so much a constant must beat guessing
+
+ADVICE: dict[TaskKind, str] = {
+    "classify": "balance the labels (balance: inverse)",
+    "grade": "balance the grades (balance: inverse), or let near misses earn less",
+    "multilabel": "measure the sets by jaccard or f_beta, or balance the labels",
+    "localise": "train on more pictures with boxes",
+    "answer": "ask more varied questions",
+}
+
+
+@dataclass(frozen=True)
+class ConstantAnswers:
+    """Mean total rewards over training cases of policies that never look."""
+
+    rewards: Mapping[str, float]  # by the constant answer, the best first
+    prior: float  # of guessing by how often each answer is the true one
+    right: float  # of the right answer, with the same reasoning
+    silent: float  # of an empty completion
+    cases: int  # that were scored
+    advice: str  # what changes it
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence where the best constant answer earns more than guessing; None where it does not.
+
+        Guessing by frequency is an average of constant answers, so that the best of them always earns as
+        much: what is told is a lead of more than 5 % of the way from no answer to the right one.
+        """
+        answer, reward = next(iter(self.rewards.items()))
+        if reward - self.prior <= MARGIN * abs(self.right - self.silent):
+            return None
+        return (
+            f"always answering {answer!r} earns {reward:.3f}, guessing by frequency {self.prior:.3f}, the "
+            f"right answer {self.right:.3f}: a policy may learn to answer so without looking; {self.advice}"
+        )
+
+
+def constant_policies(
+    scorer: Scorer,
+    cases: Sequence[Case],
+    prompts: Sequence[Prompt],
+    frame_of: Callable[[Case], Frame | None] = lambda case: None,
+) -> ConstantAnswers | None:
+    """What every constant answer earns on (at most a thousand of) the cases; None where none can be said.
+
+    Constants are every label; of sets of labels none, each alone, all, and the commonest sets; of texts the
+    commonest; of boxes none, and the whole picture under each label and under all. Guessing draws an answer
+    by its share in the cases, of boxes those of another case. The reasoning is one neutral sentence.
+    `frame_of` is asked for localise tasks alone, and has a frame for their cases.
+    """
+    task = scorer.task
+    places = _drawn(len(cases), MOST_BOXED if task.kind == "localise" else MOST_CASES)
+    chosen = [cases[place] for place in places]
+    frames = [frame for case in chosen if (frame := frame_of(case)) is not None]
+    if not chosen or (task.kind == "localise") != bool(frames):
+        return None
+
+    def earned(answers: Sequence[str]) -> float:
+        """The mean total where case i is answered by `answers[i]`."""
+        return fmean(
+            scorer.score(
+                case, prompts[place], Rollout(_completion(answers[i])), frames[i] if frames else None
+            ).total
+            for i, (case, place) in enumerate(zip(chosen, places, strict=True))
+        )
+
+    if task.kind == "localise":
+        rewards, prior = _of_boxes(task, chosen, frames, earned)
+    else:
+        rewards, prior = _of_words(task, chosen, earned)
+    right = [target_answer(case, task, frames[i] if frames else None) for i, case in enumerate(chosen)]
+    best_first = dict(sorted(rewards.items(), key=lambda item: -item[1]))
+    return ConstantAnswers(
+        best_first, prior, earned(right), earned([""] * len(chosen)), len(chosen), ADVICE[task.kind]
+    )
+
+
+Earned = Callable[[Sequence[str]], float]
+
+
+def taskset_constants(scorer: Scorer, taskset: TaskSet, model: ModelConfig) -> ConstantAnswers | None:
+    """`constant_policies` on the tasks and cases of a stage, as the recipe's model sees the pictures."""
+    return constant_policies(
+        scorer, taskset.cases, taskset.prompts, frames_without_model(taskset.task, model)
+    )
+
+
+def _of_words(task: Task, cases: Sequence[Case], earned: Earned) -> tuple[dict[str, float], float]:
+    counts = Counter(target_answer(case, task) for case in cases)
+    rewards = {answer: earned([answer] * len(cases)) for answer in _candidates(task, counts)}
+    guessed = {answer: counts[answer] for answer in rewards if counts[answer]}
+    return rewards, sum(rewards[answer] * n for answer, n in guessed.items()) / sum(guessed.values())
+
+
+def _of_boxes(
+    task: Task, cases: Sequence[Case], frames: Sequence[Frame], earned: Earned
+) -> tuple[dict[str, float], float]:
+    def say(boxes_of: Callable[[int], Iterable[Box]]) -> list[str]:
+        answered = (replace(case, target=Target(boxes=tuple(boxes_of(i)))) for i, case in enumerate(cases))
+        return [target_answer(case, task, frame) for case, frame in zip(answered, frames, strict=True)]
+
+    def whole(*names: str | None) -> list[str]:
+        return say(lambda i: [Box(0, 0, *frames[i].original, label=name) for name in names])
+
+    def neighbours(i: int) -> Iterable[Box]:
+        return (_scaled(box, frames[i - 1], frames[i]) for box in cases[i - 1].target.boxes or ())
+
+    said = {"no box": say(lambda i: ())}
+    if not task.labels:
+        said["the whole image"] = whole(None)
+    for label in task.labels:
+        said[f"the whole image as {label}"] = whole(label)
+    if len(task.labels) > 1:
+        said["the whole image as everything"] = whole(*task.labels)
+    return {what: earned(answers) for what, answers in said.items()}, earned(say(neighbours))
+
+
+def _candidates(task: Task, truths: Counter[str]) -> list[str]:
+    common = [answer for answer, _ in truths.most_common(MOST_ANSWERS)]
+    if task.kind == "answer":
+        return common
+    if task.kind == "multilabel":
+        return list(dict.fromkeys([NO_LABEL, *task.labels, ", ".join(task.labels), *common]))
+    return list(task.labels)
+
+
+def _completion(answer: str) -> str:
+    return f"<think>{REASONING}</think><answer>{answer}</answer>" if answer else ""
+
+
+def _scaled(box: Box, source: Frame, target: Frame) -> Box:
+    sx, sy = (ours / theirs for ours, theirs in zip(target.original, source.original, strict=True))
+    return Box(box.x1 * sx, box.y1 * sy, box.x2 * sx, box.y2 * sy, box.label)
+
+
+def _drawn(size: int, most: int) -> list[int]:
+    return sorted(random.Random(0).sample(range(size), min(size, most)))

@@ -1,0 +1,82 @@
+"""What both methods share: a stage's job, its data set, and running a trainer over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from vrft_aug.nouns import Prompt
+from vrft_aug.recipe.schema import ModelConfig, StageConfig
+from vrft_aug.run.layout import TENSORBOARD
+from vrft_aug.tasks.taskset import TaskSet
+from vrft_aug.training.loggers import keep_tensorboard
+from vrft_aug.training.progress import ProgressBar, RunLog
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """One stage to be trained, and where it writes."""
+
+    stage: StageConfig
+    model: ModelConfig
+    tasksets: tuple[TaskSet, ...]  # of every part of the stage
+    run: Path  # the run folder, for the logs
+    folder: Path  # for the checkpoints
+    seed: int
+    console: Console
+    resume_from: Path | None = None  # a complete checkpoint
+
+
+def case_dataset(order: Sequence[int], row_of: Callable[[int], dict[str, Any]]) -> Any:
+    """A datasets.Dataset of case indices; a case becomes what `row_of` says when it is asked for, not before.
+
+    A case that a batch names several times (the completions of a group) is made once. `row_of` must be
+    picklable and without the model in reach: datasets hashes it, and the workers of a loader get a copy.
+    """
+    from datasets import Dataset
+
+    return Dataset.from_dict({"row": list(order)}).with_transform(partial(_rows, row_of))
+
+
+def _rows(row_of: Callable[[int], dict[str, Any]], batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+    made = {index: row_of(index) for index in dict.fromkeys(batch["row"])}
+    rows = [made[index] for index in batch["row"]]
+    return {key: [row[key] for row in rows] for key in rows[0]}
+
+
+def trainer_row(prompt: Prompt) -> dict[str, Any]:
+    """What TRL calls a conversational prompt with images: the pictures lie beside the messages."""
+    return {"prompt": [dict(m) for m in prompt.messages], "images": [ref.open() for ref in prompt.images]}
+
+
+def run_trainer(trainer: Any, log: RunLog, bar: ProgressBar, resume_from: Path | None) -> Any:
+    """Train from the start or from a checkpoint; the trained model, with its LoRA weights merged in."""
+    from transformers.trainer_callback import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    log.trainer = trainer
+    keep_tensorboard(trainer, log.run / TENSORBOARD / log.stage)
+    if resume_from is not None and not hasattr(trainer.model, "peft_config"):
+        _restore_weights(trainer.model, resume_from)
+    try:
+        trainer.train(resume_from_checkpoint=str(resume_from) if resume_from is not None else None)
+    finally:
+        bar.close()
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+
+
+def _restore_weights(model: Any, checkpoint: Path) -> None:
+    """Put the weights of a checkpoint into the model.
+
+    The trainer's own way passes silently over families whose weights have other names on disk than in
+    memory, Qwen2.5-VL among them, and would go on from the weights that the stage started with:
+    https://github.com/huggingface/transformers/issues/43701
+    """
+    saved = type(model).from_pretrained(checkpoint, dtype=model.dtype, use_safetensors=True)
+    model.load_state_dict(saved.state_dict())

@@ -1,0 +1,174 @@
+"""Prefix sharing in TRL's GRPOTrainer: three of its methods are wrapped, the model is never left changed.
+
+Each wrapper swaps one thing for the length of one call (the processor, `model.generate`, attention), so that
+all other code of TRL, PEFT and DDP runs as it is. Where sharing does not apply to a call, the stock method
+runs and the reason is logged once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, MutableMapping
+from contextlib import AbstractContextManager
+from functools import cache, partial, wraps
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+
+from vrft_aug.policy.prefix.families import IMAGE_FIELDS, TOKEN_FIELDS, why_not_model
+from vrft_aug.policy.prefix.features import FeatureCache
+from vrft_aug.policy.prefix.grouping import group_rows, join_rows, same_inputs, split_rows
+from vrft_aug.policy.prefix.patching import swapped
+from vrft_aug.policy.prefix.sampling import decode_groups
+from vrft_aug.policy.prefix.scoring import score_completions
+from vrft_aug.training.prompt_processing import OncePerPrompt
+
+logger = logging.getLogger(__name__)
+Caches = MutableMapping[Any, FeatureCache]
+
+
+def enable_prefix_sharing(trainer: Any) -> bool:
+    """Let a `trl.GRPOTrainer` compute each prompt once per group; call it after its construction.
+
+    Returns False, and logs why in one line, where it cannot: the trainer then stays stock. Losses, gradients
+    and the distribution of samples are those of stock; the stream of random numbers is too until finished
+    completions leave the batch. With LoRA dropout the completions of a group share their prompt's dropout.
+    """
+    if reason := why_not(trainer):
+        _say_once(f"prefix sharing is off: {reason}")
+        return False
+    features: Caches = WeakKeyDictionary()  # of each model whose vision tower is frozen
+    trainer._generate_and_score_completions = _processing_once(
+        trainer, trainer._generate_and_score_completions
+    )
+    trainer._generate_single_turn = _sampling_once(trainer, trainer._generate_single_turn, features)
+    trainer._get_per_token_logps_and_entropies = partial(
+        _log_probs, trainer, trainer._get_per_token_logps_and_entropies, features
+    )
+    return True
+
+
+def why_not(trainer: Any) -> str | None:
+    """Why prefix sharing cannot be used with this trainer, or None where it can."""
+    if reason := why_not_model(_causal_model(trainer, trainer.model)):
+        return reason
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        return "it is not tested with FSDP or DeepSpeed"
+    if trainer.tools or trainer.rollout_func is not None:
+        return "tools and rollout functions put more than the model's own tokens after the prompt"
+    return None
+
+
+def _processing_once(trainer: Any, stock: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(stock)
+    def generate_and_score(inputs: Any) -> Any:
+        with swapped(trainer, "processing_class", OncePerPrompt(trainer.processing_class)):
+            return stock(inputs)
+
+    return generate_and_score
+
+
+def _sampling_once(trainer: Any, stock: Callable[..., Any], features: Caches) -> Callable[..., Any]:
+    @wraps(stock)
+    def generate_single_turn(prompt_ids: Any, images: Any, *args: Any, **kwargs: Any) -> Any:
+        model = _causal_model(trainer, trainer.model)
+        counts = [len(own or ()) for own in images] if images else [0] * len(prompt_ids)
+        generate = partial(generate_shared, model.generate, counts)
+        with swapped(model, "generate", generate), _serving(features, model.base_model):
+            return stock(prompt_ids, images, *args, **kwargs)
+
+    return generate_single_turn
+
+
+def generate_shared(
+    stock: Callable[..., Any], images: list[int], generation_config: Any, **inputs: Any
+) -> Any:
+    """A model's `generate` (`stock`) for a batch that repeats its prompts; `images` (B,) counts theirs."""
+    rows, reason = _rows(inputs, images)
+    if reason := _why_not_sample(generation_config) or reason:
+        _say_once(f"sampling runs without prefix sharing: {reason}")
+        return stock(generation_config=generation_config, **inputs)
+    groups = group_rows(rows, same_inputs)
+    return stock(
+        **join_rows([rows[row] for row in groups.first]),
+        generation_config=generation_config,
+        custom_generate=decode_groups,
+        group=torch.tensor(groups.index, device=inputs["input_ids"].device),
+    )
+
+
+def _why_not_sample(config: Any) -> str | None:
+    if (config.num_beams or 1) > 1 or config.cache_implementation is not None:
+        return "it needs plain sampling or greedy decoding with a dynamic cache"
+    if (config.repetition_penalty or 1) != 1:
+        return "the repetition penalty of transformers is bound to the rows of the prompts"
+    return None
+
+
+def _rows(inputs: dict[str, Any], images: list[int]) -> tuple[list[dict[str, Any]], str | None]:
+    """The inputs of each row, or why they cannot be told apart."""
+    if unknown := set(inputs) - TOKEN_FIELDS - IMAGE_FIELDS:
+        return [], f"the batch holds {', '.join(sorted(unknown))}"
+    if not inputs["attention_mask"][:, -1].all():
+        return [], "prompts are not padded on the left"
+    try:
+        return split_rows(inputs, images), None
+    except ValueError as error:
+        return [], str(error)
+
+
+def _log_probs(
+    trainer: Any,
+    stock: Callable[..., Any],
+    features: Caches,
+    model: Any,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    logits_to_keep: int,
+    batch_size: int | None = None,
+    compute_entropy: bool = False,
+    compute_aux_loss: bool = False,
+    num_images: list[int] | None = None,
+    **fields: Any,
+) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    """TRL's `_get_per_token_logps_and_entropies`: log-probabilities and entropies (B, C) of the completions.
+
+    `input_ids` (B, P + C) are prompts padded on the left and completions padded on the right, C =
+    `logits_to_keep`; `batch_size` rows go through the model at a time.
+    """
+    length = input_ids.shape[1] - logits_to_keep
+    prompts = {"input_ids": input_ids, "attention_mask": attention_mask}
+    prompts |= {name: value for name, value in fields.items() if value is not None}
+    prompts = {name: v[:, :length] if name in TOKEN_FIELDS else v for name, v in prompts.items()}
+    rows, reason = _rows(prompts, num_images or [0] * len(input_ids))
+    if reason:
+        _say_once(f"log-probabilities run without prefix sharing: {reason}")
+        return stock(  # type: ignore[no-any-return]
+            model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss,
+            num_images=num_images, **fields,
+        )  # fmt: skip
+    causal, step = _causal_model(trainer, model), batch_size or len(rows)
+    ids, mask = input_ids[:, length:], attention_mask[:, length:]
+    with trainer.accelerator.autocast(), _serving(features, causal.base_model):
+        parts = [
+            score_completions(model, causal, rows[a : a + step], ids[a : a + step], mask[a : a + step])
+            for a in range(0, len(rows), step)
+        ]
+    log_probs, entropies = zip(*parts, strict=True)
+    return torch.cat(log_probs), torch.cat(entropies) if compute_entropy else None, None
+
+
+def _serving(features: Caches, backbone: Any) -> AbstractContextManager[None]:
+    return features.setdefault(backbone, FeatureCache()).serving(backbone)
+
+
+def _causal_model(trainer: Any, model: Any) -> Any:
+    """The transformers model inside DDP and PEFT wrappers."""
+    model = trainer.accelerator.unwrap_model(model)
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+@cache
+def _say_once(message: str) -> None:
+    logger.warning(message)

@@ -1,0 +1,54 @@
+"""One stage of a run, from where it stands to the model that it ends with."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+from rich.console import Console
+
+from vrft_aug.policy.load import load_policy, written_model
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.run.layout import ALARMS, METRICS, ROLLOUTS, stage_model
+from vrft_aug.run.logs import cut_back
+from vrft_aug.tasks.taskset import TaskSet
+from vrft_aug.training.checkpoints import keep_only, last_checkpoint, publish_model
+from vrft_aug.training.grpo import train_grpo
+from vrft_aug.training.job import StageJob
+from vrft_aug.training.order import stage_seed
+from vrft_aug.training.sft import train_sft
+
+METHODS = {"sft": train_sft, "grpo": train_grpo}
+
+
+def train_stage(
+    recipe: Recipe, index: int, tasksets: tuple[TaskSet, ...], output: Path, console: Console
+) -> None:
+    """Train one stage from where it stands: done, at a checkpoint, or not begun."""
+    stage = recipe.stages[index]
+    target = stage_model(output, stage.name)
+    folder = target.parent
+    if target.is_dir():
+        keep_only(folder, target.name)
+        return
+    checkpoint, step = last_checkpoint(folder) or (None, 0)
+    done = [earlier.name for earlier in recipe.stages[:index]]
+    for name in (METRICS, ROLLOUTS, ALARMS):
+        cut_back(output / name, done, stage.name, step)
+    start = recipe.model if not done else written_model(recipe.model, stage_model(output, done[-1]))
+    policy = load_policy(start)
+    job = StageJob(
+        stage=stage,
+        model=start,
+        tasksets=tasksets,
+        run=output,
+        folder=folder,
+        seed=stage_seed(recipe.seed, index),
+        console=console,
+        resume_from=checkpoint,
+    )
+    model = METHODS[stage.method](policy, job)
+    publish_model(model, policy.processor, target)
+    keep_only(folder, target.name)
+    del model, policy, job
+    gc.collect()  # trainers hold themselves in cycles, and the next stage loads a model of its own

@@ -1,0 +1,99 @@
+"""`vrft bench`: what it measures, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from vrft_aug.bench import suite
+from vrft_aug.bench.presets import PAPER, PRESETS, QUICK, SHORT, shapes_of
+from vrft_aug.cli import app
+from vrft_aug.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def result() -> dict[str, Any]:
+    """A very small shape, measured; told as if it were the paper's."""
+    shape = replace(QUICK, prompt=80, completion=6, generations=4)
+    measured = suite.run_bench([shape], pairs=1, memory=False, profile=True, tell=lambda line: None)
+    measured["cases"][0] |= {
+        "name": PAPER.name,
+        "memory": {"stock": 400, "shared": 100},
+        "memory_ratio": 0.25,
+    }
+    return measured
+
+
+def test_arms_do_the_same_work_and_ours_does_less(result: dict[str, Any]) -> None:
+    case = result["cases"][0]
+    assert result["logprob_max_diff"] < 1e-5
+    assert result["grad_rel_diff"] < 1e-5
+    assert case["prompt_tokens"] == pytest.approx(80, abs=6)
+    stock = QUICK.prompts * 4 * (case["prompt_tokens"] + 6)
+    assert case["tokens_stock"] == stock
+    assert case["tokens_shared"] == QUICK.prompts * (case["prompt_tokens"] + 4 * 5)  # last tokens are not run
+    assert all(len(values) == 1 for values in case["pairs"].values())
+    assert sum(case["profile"].values()) == pytest.approx(1, abs=0.05)
+
+
+def test_result_holds_what_programs_read(result: dict[str, Any]) -> None:
+    read = json.loads(json.dumps(result))
+    for key in (
+        "step_ratio",
+        "train_ratio",
+        "sample_ratio",
+        "memory_ratio",
+        "logprob_max_diff",
+        "grad_rel_diff",
+    ):
+        assert key in read
+    assert set(read["cases"][0]["seconds"]["stock"]) == {
+        "sampling", "scoring", "forward", "backward", "optimiser", "other",
+    }  # fmt: skip
+
+
+def test_page_is_written_from_saved_results(result: dict[str, Any], tmp_path: Path) -> None:
+    saved, page = tmp_path / "bench.json", tmp_path / "performance.md"
+    result["cases"][0]["shape"] |= {"prompts": PAPER.prompts}
+    saved.write_text(json.dumps(result))
+    ran = CliRunner().invoke(app, ["bench", str(saved), "--markdown", str(page)])
+    assert ran.exit_code == 0, ran.output
+    text = page.read_text()
+    assert f"{result['cases'][0]['step_ratio']:.2f} x" in text
+    assert "matrix products" in text
+    assert "0.25 (0 / 0 MB)" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--preset", "papper"], "'papper' is not known; expected one of paper, short"),
+        (["gone.json"], "add --markdown FILE"),
+        (["gone.json", "--markdown", "page.md"], "gone.json: cannot be read"),
+        (["--markdown", "page.md"], "--json FILE"),
+        (["empty.json", "--markdown", "page.md"], "empty.json: is no result"),
+    ],
+)
+def test_wrong_use_is_told_in_a_line(
+    arguments: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty.json").write_text("{}")
+    ran = CliRunner().invoke(app, ["bench", *arguments])
+    assert ran.exit_code == 2
+    assert told in ran.output
+    assert not Path("page.md").exists()
+
+
+def test_presets() -> None:
+    assert shapes_of("all")[:2] == (PAPER, SHORT)
+    assert len(set(shapes_of("all"))) == len(shapes_of("all"))
+    assert {shape.generations for shape in PRESETS["group"]} == {4, 8, 16, 32}
+    assert suite.token_limit(600, 96, 8) == pytest.approx(4.07, abs=0.01)
+    with pytest.raises(UserError):
+        shapes_of("")

@@ -1,0 +1,192 @@
+"""Every supported model family scores, learns and samples with shared prompts exactly as stock TRL does."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from functools import partial, wraps
+from types import SimpleNamespace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import GenerationConfig
+from trl import GRPOTrainer
+from trl.trainer.utils import add_fused_lm_head
+
+from helpers import tiny_families
+from vrft_aug.policy.prefix import attention, decode_groups
+from vrft_aug.policy.prefix.features import FeatureCache, tower_version
+from vrft_aug.policy.prefix.grouping import join_rows, split_rows
+from vrft_aug.training import prefix_sharing as sharing
+
+IMAGES, WORDS, C = (1, 2, 1), (5, 12, 3), 7  # of three prompts; completion tokens
+FAMILIES = pytest.mark.parametrize("family", list(tiny_families.FAMILIES))
+
+
+def unwrapped(model: Any) -> Any:
+    return model
+
+
+ACCELERATOR = SimpleNamespace(autocast=nullcontext, unwrap_model=unwrapped)
+TRAINER = SimpleNamespace(accelerator=ACCELERATOR)  # all that is needed of a trainer to score
+stock_log_probs = partial(GRPOTrainer._get_per_token_logps_and_entropies.__wrapped__, TRAINER)
+our_log_probs = partial(sharing._log_probs, TRAINER, stock_log_probs, WeakKeyDictionary())
+
+
+def batch(family: str, copies: int) -> dict[str, Any]:
+    """Three prompts of different length, each with `copies` completions of different length, shuffled."""
+    generator = torch.Generator().manual_seed(copies)
+    rows = split_rows(tiny_families.prompts(family, list(IMAGES), list(WORDS)), IMAGES)
+    order = torch.randperm(3 * copies, generator=generator) // copies
+    inputs = join_rows([rows[u] for u in order])
+    ids = torch.randint(10, tiny_families.VOCABULARY, (3 * copies, C), generator=generator)
+    mask = (torch.arange(C) < torch.randint(0, C + 1, (3 * copies, 1), generator=generator)).long()
+    added = {"input_ids": ids, "attention_mask": mask}
+    for name in {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"} & set(inputs):
+        inputs[name] = torch.cat([inputs[name], added.get(name, torch.zeros_like(ids))], dim=1)
+    return {**inputs, "logits_to_keep": C, "num_images": [IMAGES[u] for u in order]}
+
+
+def scores_and_gradient(log_probs: Any, model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, ...]:
+    model.zero_grad()
+    scores, entropy, _ = log_probs(model, compute_entropy=True, **inputs)
+    weights = torch.randn(scores.shape, generator=torch.Generator().manual_seed(0))
+    (scores * weights + 0.1 * entropy).sum().backward()
+    gradient = torch.cat([p.grad.flatten().float() for p in model.parameters() if p.grad is not None])
+    return scores.detach(), entropy.detach(), gradient
+
+
+def scoring_model(family: str) -> Any:
+    model = tiny_families.build(family)
+    add_fused_lm_head(model, outputs=("log_probs", "entropy"))
+    return model.train()
+
+
+def assert_equal(ours: tuple[torch.Tensor, ...], stock: tuple[torch.Tensor, ...]) -> None:
+    torch.testing.assert_close(ours[0], stock[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours[1], stock[1], atol=1e-5, rtol=0)
+    assert (ours[2] - stock[2]).norm() < 1e-5 * stock[2].norm()
+
+
+@FAMILIES
+def test_scores_and_gradients_equal_stock(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = scoring_model(family)
+    for copies, size in ((1, None), (4, 5), (16, None)):
+        inputs = batch(family, copies) | {"batch_size": size}
+        stock = scores_and_gradient(stock_log_probs, model, inputs)
+        assert_equal(scores_and_gradient(our_log_probs, model, inputs), stock)
+    monkeypatch.setattr(attention, "merges", lambda query: False)  # what devices other than the CPU take
+    assert_equal(scores_and_gradient(our_log_probs, model, inputs), stock)
+
+
+@FAMILIES
+def test_adapters_and_checkpointing_equal_stock(family: str) -> None:
+    targets = r".*(language_model|text_model).*(q_proj|v_proj|down_proj)"
+    model = scoring_model(family)
+    model = get_peft_model(model, LoraConfig(r=4, init_lora_weights=False, target_modules=targets))
+    inputs = batch(family, 4)
+    causal = model.get_base_model()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ACCELERATOR, "unwrap_model", lambda wrapped: causal)
+        stock = scores_and_gradient(stock_log_probs, model, inputs)
+        assert_equal(scores_and_gradient(our_log_probs, model, inputs), stock)
+        causal.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+        assert_equal(scores_and_gradient(our_log_probs, model, inputs), stock)
+
+
+@FAMILIES
+def test_bfloat16_is_as_near_to_float32_as_stock(family: str) -> None:
+    model, rounded = scoring_model(family), scoring_model(family).to(torch.bfloat16)
+    squares = torch.zeros(2, 2)  # errors of stock, ours; in scores, gradient; over batches
+    for copies in (4, 6, 8):
+        inputs = batch(family, copies)
+        exact, _, direction = scores_and_gradient(stock_log_probs, model, inputs)
+        for arm, log_probs in enumerate((stock_log_probs, our_log_probs)):
+            scores, _, gradient = scores_and_gradient(log_probs, rounded, inputs)
+            squares[arm] += torch.stack([(scores.float() - exact).norm(), (gradient - direction).norm()]) ** 2
+    stock, ours = squares.sqrt()
+    assert (ours < 1.25 * stock).all()
+
+
+@FAMILIES
+def test_completions_equal_stock(family: str) -> None:
+    model = tiny_families.build(family).eval()
+    prompts = tiny_families.prompts(family, list(IMAGES), list(WORDS))
+    length, steps = prompts["input_ids"].shape[1], 40  # past the first growth of what rows write
+    shared = {"max_new_tokens": steps, "pad_token_id": 0, "suppress_tokens": [tiny_families.IMAGE]}
+    config = GenerationConfig(**shared, do_sample=False)
+    endless = model.generate(**prompts, generation_config=config, min_new_tokens=steps)
+    ends = [int(endless[row, length + 6 * row + 2]) for row in range(2)]  # rows end at different times
+    config.eos_token_id = ends
+    stock = model.generate(**prompts, generation_config=config)
+    group = torch.tensor([2, 0, 0, 1, 2])
+    ours = model.generate(**prompts, generation_config=config, custom_generate=decode_groups, group=group)
+    assert torch.equal(ours, stock[group])
+
+    rows, order = split_rows(prompts, IMAGES), [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    inputs, images = join_rows([rows[u] for u in order]), [IMAGES[u] for u in order]
+    config = GenerationConfig(**shared, do_sample=True, top_k=0, min_new_tokens=steps)
+    drawn = []
+    for generate in (model.generate, partial(sharing.generate_shared, model.generate, images)):
+        torch.manual_seed(3)
+        drawn.append(generate(generation_config=config, **inputs))
+    assert torch.equal(*drawn)
+
+
+@FAMILIES
+def test_frozen_tower_runs_once_for_each_image(family: str) -> None:
+    model = scoring_model(family)
+    language = {
+        id(p) for p in [*model.get_decoder().parameters(), *model.get_output_embeddings().parameters()]
+    }
+    for parameter in model.parameters():
+        parameter.requires_grad_(id(parameter) in language)
+    assert tower_version(model.base_model) is not None
+    backbone, ran = model.base_model, []
+    stock_features = backbone.get_image_features
+    inputs = batch(family, 4)
+    stock = scores_and_gradient(stock_log_probs, model, inputs)
+
+    @wraps(stock_features)
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        ran.append(1)
+        return stock_features(*args, **kwargs)
+
+    backbone.get_image_features = counted
+    cache = FeatureCache()
+    with cache.serving(backbone):
+        for _ in range(2):
+            assert_equal(scores_and_gradient(our_log_probs, model, inputs), stock)
+        prompts = tiny_families.prompts(family, list(IMAGES), list(WORDS))
+        config = GenerationConfig(max_new_tokens=3, do_sample=False, pad_token_id=0)
+        group = torch.arange(3)
+        ours = model.generate(**prompts, generation_config=config, custom_generate=decode_groups, group=group)
+    assert len(ran) == 1
+    assert torch.equal(ours, model.generate(**prompts, generation_config=config))
+    with torch.no_grad():
+        next(p for p in backbone.parameters() if not p.requires_grad).add_(1)  # as loading weights does
+    ran.clear()
+    with cache.serving(backbone):
+        scores_and_gradient(our_log_probs, model, inputs)
+    assert len(ran) == 1
+
+
+def test_features_are_bounded_and_trained_towers_are_not_kept() -> None:
+    model = scoring_model("gemma3")
+    assert tower_version(model.base_model) is None
+    ran = []
+
+    def features(pixel_values: torch.Tensor, **_: Any) -> SimpleNamespace:
+        ran.append(len(pixel_values))
+        return SimpleNamespace(pooler_output=pixel_values.flatten(1)[:, :4])
+
+    backbone = model.base_model.requires_grad_(False)
+    backbone.get_image_features = features
+    cache, pictures = FeatureCache(limit=32), torch.randn(3, 3, 2, 2)  # two images of four numbers
+    with cache.serving(backbone):
+        for chosen in ([0, 1], [1, 0, 1], [2], [1, 2], [0]):
+            served = backbone.get_image_features(pictures[chosen]).pooler_output
+            assert torch.equal(served, pictures[chosen].flatten(1)[:, :4])
+    assert ran == [2, 1, 1]  # the third image took the place of the first
