@@ -1,12 +1,18 @@
-"""Functions of the user's own, named as `package.module:function` in a recipe."""
+"""What users add without touching this package: functions named as `package.module:function` in a recipe, and
+functions that other installed packages register by name as entry points."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from typing import Any
+import sys
+from collections.abc import Callable, Collection
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
 
 from vrft_aug.errors import UserError, nearest
+
+Group = Literal["readers", "rewards", "metrics", "families"]  # of entry points: `vrft_aug.readers`, ...
 
 
 def load_function(reference: str) -> Callable[..., Any]:
@@ -32,3 +38,48 @@ def load_function(reference: str) -> Callable[..., Any]:
         what = "has no" if function is None else "has something else than a function under the name"
         raise UserError(f"{reference!r}: module {module_name!r} {what} {name!r}{nearest(name, vars(module))}")
     return function  # type: ignore[no-any-return]
+
+
+def installed(group: Group, name: str, ours: Collection[str]) -> Callable[..., Any] | None:
+    """The function that an installed package registers as `name` in the group; None where no package does.
+
+    Nothing of a package is imported before its name is used. Raises UserError, naming the entry point and its
+    package, where the name is one of `ours` or registered twice (which one is meant nobody could tell from
+    a recipe), or where it cannot be loaded.
+    """
+    found = [point for point in _entry_points(group, tuple(sys.path)) if point.name == name]
+    if not found:
+        return None
+    point = found[0]
+    if name in ours:
+        raise UserError(f"{_origin(point, group)} has a name that vrft-aug has itself; give it another name")
+    if len(found) > 1:
+        raise UserError(
+            f"{_origin(point, group)} is there again in package {_package(found[1])}; uninstall one of them"
+        )
+    try:
+        return load_function(point.value)
+    except Exception as error:
+        what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"{_origin(point, group)} cannot be loaded: {' '.join(what.split())[:240]}"
+        ) from error
+
+
+def installed_names(group: Group) -> list[str]:
+    """What other packages register in the group, for messages that say what there is."""
+    return sorted({point.name for point in _entry_points(group, tuple(sys.path))})
+
+
+@lru_cache
+def _entry_points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Those of every installed package; `path`, Python's search path, because they depend on it."""
+    return tuple(entry_points(group=f"vrft_aug.{group}"))
+
+
+def _origin(point: EntryPoint, group: str) -> str:
+    return f"entry point {point.name!r} of vrft_aug.{group} in package {_package(point)} ({point.value})"
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "unknown"

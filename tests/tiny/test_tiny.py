@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,11 @@ import torch
 from transformers import Qwen2VLImageProcessor
 
 from vrft_aug.answer import parse
-from vrft_aug.data.procedural.drawn_cases import procedural_cases
+from vrft_aug.data.procedural.drawn_cases import ProceduralData, read_drawn
 from vrft_aug.data.procedural.fundus import DISC, GRADES, draw_fundus, grade_of, haemorrhage_quadrants
 from vrft_aug.data.procedural.phrases import FOUR_QUADRANTS, facts
 from vrft_aug.data.procedural.pool import KINDS, mirrored, render_pool, scene
 from vrft_aug.data.procedural.scene import Finding
-from vrft_aug.data.settings import ProceduralData
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Rollout, Task
 from vrft_aug.perception.spaces import Frame
@@ -29,6 +29,7 @@ from vrft_aug.tiny.systems import random_facts, random_system, suits
 from vrft_aug.tiny.vision import CELL, cell_targets, grid, patches
 
 SQUARE = (112, 112)
+NOWHERE = Path()  # drawn pictures come from no folder
 GRADE = Task("grade", "grade", "Grade this.", GRADES, "fundus photograph")
 
 
@@ -81,20 +82,20 @@ def test_pictures_repeat_and_splits_differ() -> None:
 
 def test_cases_carry_grades_and_boxes_and_pickle() -> None:
     data = ProceduralData(reader="procedural", train=40, validation=5, test=5)
-    cases = procedural_cases(data, GRADE, "train")
+    cases = read_drawn(data, GRADE, NOWHERE, "train")
     assert len({case.id for case in cases}) == 40
     assert cases[3].id == "fundus/train/3"
     assert {case.target.label for case in cases} == set(GRADES)
     copy = pickle.loads(pickle.dumps(cases[3]))
     assert np.array_equal(np.asarray(copy.images[0].open()), np.asarray(cases[3].images[0].open()))
-    discs = procedural_cases(data, Task("d", "localise", "Where?", (DISC,)), "test")
+    discs = read_drawn(data, Task("d", "localise", "Where?", (DISC,)), NOWHERE, "test")
     assert all(len(case.target.boxes or ()) == 1 for case in discs)
 
 
 def test_another_camera_takes_the_same_scenes_darker_and_noisier() -> None:
     task = Task("g", "grade", "?", GRADES)
     clinic, handheld = (
-        procedural_cases(ProceduralData(reader="procedural", train=20, camera=camera), task, "train")
+        read_drawn(ProceduralData(reader="procedural", train=20, camera=camera), task, NOWHERE, "train")
         for camera in ("clinic", "handheld")
     )
     assert [case.target for case in clinic] == [case.target for case in handheld]
@@ -110,7 +111,7 @@ def test_another_camera_takes_the_same_scenes_darker_and_noisier() -> None:
 def test_chest_cases_leave_out_pictures_without_a_right_answer() -> None:
     data = ProceduralData(reader="procedural", modality="chest", train=30, validation=1, test=1)
     task = Task("c", "classify", "What?", ("normal", "nodule", "effusion"))
-    labels = [case.target.label for case in procedural_cases(data, task, "train")]
+    labels = [case.target.label for case in read_drawn(data, task, NOWHERE, "train")]
     assert len(labels) == 30 and set(labels) == {"normal", "nodule", "effusion"}
 
 
@@ -124,7 +125,7 @@ def test_chest_cases_leave_out_pictures_without_a_right_answer() -> None:
 )
 def test_labels_the_pictures_cannot_have_are_refused(task: Task) -> None:
     with pytest.raises(UserError, match="procedural"):
-        procedural_cases(ProceduralData(reader="procedural", modality="chest"), task, "test")
+        read_drawn(ProceduralData(reader="procedural", modality="chest"), task, NOWHERE, "test")
 
 
 def test_mirroring_twice_is_nothing_and_boxes_follow() -> None:

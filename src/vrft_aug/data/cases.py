@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from vrft_aug.data.readers.coco import read_coco
-from vrft_aug.data.readers.medmnist import read_medmnist
-from vrft_aug.data.readers.table import read_table
-from vrft_aug.data.settings import CocoData, CsvData, CustomData, DataConfig, MedMnistData, ProceduralData
+from vrft_aug.data.settings import CustomData, DataConfig, find_reader
 from vrft_aug.data.splits import SPLITS
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Case, Task
@@ -40,24 +37,12 @@ def load_cases(data: DataConfig, task: Task, root: Path, split: str) -> list[Cas
 
 
 def _read(data: DataConfig, task: Task, root: Path, split: str) -> list[Case]:
-    match data:
-        case MedMnistData():
-            return read_medmnist(data, task, root, split)
-        case CsvData():
-            return read_table(data, task, root, split)
-        case CocoData():
-            return read_coco(data, task, root, split)
-        case ProceduralData():
-            from vrft_aug.data.procedural.drawn_cases import procedural_cases  # not needed with real data
-
-            return list(procedural_cases(data, task, split))
-        case CustomData():
-            return _read_custom(data, task, root, split)
-
-
-def _read_custom(data: CustomData, task: Task, root: Path, split: str) -> list[Case]:
-    """Call the user's own reader and see to it that cases come out."""
-    made: Iterable[Case] = load_function(data.reader)(root=root, split=split, task=task, **data.options)
+    """Call the reader and see to it that cases come out."""
+    made: Iterable[Case]
+    if isinstance(data, CustomData):
+        made = load_function(data.reader)(root=root, split=split, task=task, **data.options)
+    else:
+        made = find_reader(data.reader)(data, task, root, split)
     cases = list(made)
     for case in cases:
         if not isinstance(case, Case):

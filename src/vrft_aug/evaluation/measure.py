@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vrft_aug.answer import parse
-from vrft_aug.data.settings import MedMnistData
 from vrft_aug.evaluation.provenance import (
     Provenance,
     hash_cases,
@@ -71,5 +70,5 @@ def measure_rollouts(recipe: Recipe, taskset: TaskSet, written: Written, source:
         ),
         prompts=taskset.prompts,
         bank=taskset.bank,
-        medmnist=isinstance(recipe.tasks[taskset.task.name].data, MedMnistData),
+        medmnist=recipe.tasks[taskset.task.name].data.reader == "medmnist",
     )

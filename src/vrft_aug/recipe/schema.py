@@ -11,9 +11,10 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
 from vrft_aug.data.settings import DATA_ROOT_VARIABLE, DataConfig, Strict, reader_config
+from vrft_aug.errors import UserError
 from vrft_aug.labels import LABEL_SEPARATORS, NO_LABEL
 from vrft_aug.nouns import BoxFormat, SpaceName
 
@@ -42,7 +43,7 @@ class TaskConfig(Strict):
     labels: tuple[str, ...] = ()
     modality: str = "medical image"
     box_format: BoxFormat = "json"  # for localise: how boxes are asked for; either is read
-    data: DataConfig
+    data: SerializeAsAny[DataConfig]  # of the class that its reader takes
     knowledge: str | None = None  # a bank: a shipped name or a YAML file
     synonyms: bool = False  # also read an answer by the other names that the bank has for it
 
@@ -51,7 +52,11 @@ class TaskConfig(Strict):
     def _pick_reader(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return reader_config(str(value.get("reader"))).model_validate(value)
+        try:
+            settings = reader_config(str(value.get("reader")))
+        except UserError as error:
+            raise ValueError(str(error)) from None  # so that the recipe and the key are named as well
+        return settings.model_validate(value)
 
     @model_validator(mode="after")
     def _labels_fit_kind(self) -> TaskConfig:

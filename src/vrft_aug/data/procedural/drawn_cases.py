@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
 
 from vrft_aug.data.procedural.camera import Camera, taken
 from vrft_aug.data.procedural.fundus import GRADES, grade_of
 from vrft_aug.data.procedural.phrases import APPEARANCE, facts
 from vrft_aug.data.procedural.pool import KINDS, USES, Modality, scene
 from vrft_aug.data.procedural.scene import SIZE, Scene
-from vrft_aug.data.settings import ProceduralData
+from vrft_aug.data.settings import DataConfig
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Box, Case, Target, Task
 
@@ -19,6 +22,17 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 WORLD = 0  # the seed of the pictures themselves, the same for every run
+
+
+class ProceduralData(DataConfig):
+    """Images made on the fly by `vrft_aug.data.procedural`; every split has a seed range of its own."""
+
+    modality: Literal["fundus", "chest"] = "fundus"
+    # handheld: dim, tinted and noisy, unlike the pictures that the embedded model learned from
+    camera: Literal["clinic", "handheld"] = "clinic"
+    train: int = Field(default=256, ge=1)
+    validation: int = Field(default=128, ge=1)
+    test: int = Field(default=400, ge=1)
 
 
 @dataclass(frozen=True)
@@ -41,13 +55,13 @@ def _drawn(modality: Modality, use: str, index: int) -> Scene:
     return scene(modality, use, WORLD, index, (SIZE, SIZE))
 
 
-def procedural_cases(config: ProceduralData, task: Task, split: str) -> list[Case]:
+def read_drawn(config: ProceduralData, task: Task, root: Path, split: str) -> list[Case]:
     """The cases of a split, with the label that the task asks for and the boxes of the labels it names.
 
     Fundus labels: the five grades in order, under any names. Chest labels: "normal" (no finding) or the name
     of a finding; pictures that show two of the task's labels, or none of them, are left out (multilabel takes
     all pictures). Boxes are in pixels of the 112 x 112 image; every finding is known to be there or not.
-    Raises UserError on labels the pictures can't have.
+    No file is read, so `root` is not used. Raises UserError on labels the pictures can't have.
     """
     count = {"train": config.train, "validation": config.validation, "test": config.test}[split]
     _check_labels(config, task)

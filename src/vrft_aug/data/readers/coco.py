@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field
+
 from vrft_aug.data.images import FileImage, header_size
 from vrft_aug.data.readers.coco_boxes import BoxedImage, read_boxes
 from vrft_aug.data.readers.table_rows import case_names, data_name, image_path, read_rows
-from vrft_aug.data.settings import CocoData
+from vrft_aug.data.settings import DataConfig
 from vrft_aug.data.splits import deal, split_name
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Case, Target, Task
+
+
+class CocoData(DataConfig):
+    """A COCO detection file: boxes as [x, y, width, height] in pixels of its images."""
+
+    annotations: str
+    images: str = "."
+    box_names: dict[str, str] = Field(default_factory=dict)
+    splits: str | None = None  # a CSV with columns image and split; without it dealt by a hash
 
 
 def read_coco(config: CocoData, task: Task, root: Path, split: str) -> list[Case]:

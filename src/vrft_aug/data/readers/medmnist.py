@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from vrft_aug.data.images import ArrayImage
 from vrft_aug.data.npz import read_array, read_header
 from vrft_aug.data.readers.medmnist_labels import LABELS, MULTI_LABEL
-from vrft_aug.data.settings import MedMnistData
+from vrft_aug.data.settings import DataConfig
 from vrft_aug.data.sources import absent
 from vrft_aug.errors import UserError, nearest
 from vrft_aug.nouns import Case, Target, Task
 
 SPLIT_KEYS = {"train": "train", "validation": "val", "test": "test"}
+
+
+class MedMnistData(DataConfig):
+    """A MedMNIST .npz file, `<root>/<dataset>.npz` or `<dataset>_<size>.npz` where size is not 28."""
+
+    dataset: str
+    size: Literal[28, 64, 128, 224] = 28
+    fetch: bool = False  # download through the `medmnist` package where the file is absent
 
 
 def read_medmnist(config: MedMnistData, task: Task, root: Path, split: str) -> list[Case]:

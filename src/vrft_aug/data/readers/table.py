@@ -5,17 +5,44 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
+from pydantic import ConfigDict, Field
+
 from vrft_aug.data.images import FileImage, header_size
 from vrft_aug.data.masks import check_masks, mask_boxes
 from vrft_aug.data.readers.coco import check_size
 from vrft_aug.data.readers.coco_boxes import BoxedImage, read_boxes
 from vrft_aug.data.readers.table_rows import Row, case_names, data_name, image_path, read_rows
-from vrft_aug.data.settings import CsvData
+from vrft_aug.data.settings import DataConfig
 from vrft_aug.data.splits import deal, split_name
 from vrft_aug.errors import UserError, nearest, shown
 from vrft_aug.nouns import Box, Case, Target, Task
 
 LABELLED = ("classify", "grade", "multilabel")  # kinds whose truth stands in the label column
+
+
+class CsvData(DataConfig):
+    """A folder of images with a CSV file; all paths below the data root."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)  # label_names may be written 0: none
+    table: str
+    images: str = "."
+    image_column: str = "image"
+    label_column: str | None = "label"
+    split_column: str | None = "split"  # null: every image is dealt by a hash, see data/splits.py
+    patient_column: str | None = None
+    question_column: str | None = None
+    text_column: str | None = None
+    label_names: dict[str, str] = Field(default_factory=dict)  # value in the table -> label of the task
+    label_separator: str = "|"  # for multilabel: between the values of a cell; an empty cell has none
+    # A COCO file whose boxes join the rows by image name: what localise asks for; for other tasks findings
+    # that are known to be in the picture, which the reasoning can be held against.
+    boxes: str | None = None
+    # COCO category -> label (or finding); categories left out are dropped
+    box_names: dict[str, str] = Field(default_factory=dict)
+    boxes_complete: bool = False  # for other tasks: what has no box is known not to be in the picture
+    # for localise, in place of boxes: label -> mask files, {stem} is the image's
+    masks: dict[str, str] = Field(default_factory=dict)
+    min_area: int = Field(default=1, ge=1)  # pixels of a connected part of a mask; smaller ones are dropped
 
 
 def read_table(config: CsvData, task: Task, root: Path, split: str) -> list[Case]:
