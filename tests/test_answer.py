@@ -169,6 +169,7 @@ def test_rounded_coordinates_come_back_to_half_a_unit_of_the_model(
     if corners[0] == corners[2] or corners[1] == corners[3]:
         assert value == "malformed"  # thinner than the model's coordinates can say
         return
+    assert isinstance(value, tuple)
     (read,) = value
     units = (1000, 1000) if frame.space.name == "thousandths" else frame.processed
     slack = [0.5 * side / unit + 1e-6 for side, unit in zip((width, height), units, strict=True)]

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -125,7 +125,7 @@ def wrong_library(one: Import) -> str | None:
 
 
 @pytest.mark.parametrize("rule", [wrong_direction, wrong_library])
-def test_imports_keep_the_rules(rule) -> None:  # type: ignore[no-untyped-def]
+def test_imports_keep_the_rules(rule: Callable[[Import], str | None]) -> None:
     broken = {(one.file.as_posix(), one.target): sentence for one in ALL if (sentence := rule(one))}
     assert not [sentence for key, sentence in broken.items() if key not in EXCEPTIONS]
 

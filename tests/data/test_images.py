@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,7 +104,12 @@ def test_array_images_are_pickled_without_pixels_and_read_once(
     path = save_medmnist(tmp_path / "a.npz", count=50)
     reads = []
     read = npz.read_array
-    monkeypatch.setattr(npz, "read_array", lambda *where: reads.append(where) or read(*where))
+
+    def counted(*where: Any) -> Any:
+        reads.append(where)
+        return read(*where)
+
+    monkeypatch.setattr(npz, "read_array", counted)
     images = [ArrayImage(path, "test_images", i) for i in range(50)]
     copies = pickle.loads(pickle.dumps(images))
     assert len(pickle.dumps(images[7])) < 1000

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from helpers.chat_server import Answer, serving
 from helpers.shades import GRPO, shade_recipe
 from vrft_aug.cli import app
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.recipe.file import save_recipe
-from vrft_aug.recipe.schema import Injection
+from vrft_aug.recipe.schema import Injection, Recipe
 from vrft_aug.tasks.demonstrations import with_demonstrations
 from vrft_aug.tasks.taskset import load_taskset
 
@@ -26,7 +26,7 @@ REPLIES = [
 ]
 
 
-def draft(tmp_path: Path, replies: list[str], *options: str):  # type: ignore[no-untyped-def]
+def draft(tmp_path: Path, replies: list[str], *options: str) -> tuple[Recipe, Result]:
     recipe = shade_recipe(tmp_path, GRPO)
     save_recipe(recipe, tmp_path / "r.yaml")
     with serving(lambda request, n: Answer(replies[n % len(replies)])) as server:

@@ -19,7 +19,7 @@ from vrft_aug.evaluation.arms import read_arms
 from vrft_aug.evaluation.comparison import compare
 from vrft_aug.evaluation.comparison_tables import comparison_text
 from vrft_aug.evaluation.report_data import Report, save_report
-from vrft_aug.evaluation.tables import format_table, markdown_table, metrics_table
+from vrft_aug.evaluation.tables import Arms, format_table, markdown_table, metrics_table
 from vrft_aug.report.comparison_files import write_comparison_files
 
 
@@ -186,7 +186,7 @@ def test_what_the_command_cannot_compare(tmp_path: Path) -> None:
 
 
 def test_tables() -> None:
-    arms = {"base [red]": grade_report(0.4), "rft | x": [grade_report(0.6, seed) for seed in range(2)]}
+    arms: Arms = {"base [red]": grade_report(0.4), "rft | x": [grade_report(0.6, seed) for seed in range(2)]}
     console = Console(width=80, record=True, file=StringIO())
     console.print(format_table(arms))
     text = console.export_text()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -15,24 +16,25 @@ from vrft_aug.evaluation.predict import load_predictor, predict_images, task_inj
 from vrft_aug.evaluation.report_data import load_report
 from vrft_aug.nouns import Answer, Box, Case, Prompt, Rollout, Target
 from vrft_aug.perception.annotate import annotate, draw_boxes
-from vrft_aug.policy.load import load_policy
+from vrft_aug.policy.load import Policy, load_policy
 from vrft_aug.recipe.file import save_recipe
 from vrft_aug.tasks.taskset import draw
 from vrft_aug.view.ui import answer_image, make_page
 
 DARK = "<think>It is so.</think><answer>dark</answer>"
 SPOT = '<think></think><answer>[{"bbox_2d":[14,28,56,56],"label":"spot"}]</answer>'
+Says = Callable[[str], list[Prompt]]
 
 
 @pytest.fixture
-def says(monkeypatch: pytest.MonkeyPatch):
+def says(monkeypatch: pytest.MonkeyPatch) -> Says:
     """Make the model write one text to every prompt; returns the setter and sees the prompts."""
 
     def set_text(text: str) -> list[Prompt]:
         seen: list[Prompt] = []
 
         def generate(
-            policy, prompts: Sequence[Prompt], *, samples: int, done=None, **_
+            policy: Policy, prompts: Sequence[Prompt], *, samples: int, **_: Any
         ) -> list[list[Rollout]]:
             seen.extend(prompts)
             return [[Rollout(text, tokens=9)] * samples for _ in prompts]
@@ -44,7 +46,7 @@ def says(monkeypatch: pytest.MonkeyPatch):
     return set_text
 
 
-def test_a_report_counts_what_the_model_wrote(random_policy: Path, says) -> None:
+def test_a_report_counts_what_the_model_wrote(random_policy: Path, says: Says) -> None:
     says(DARK)
     recipe = shade_recipe(random_policy, evaluation={"limit": None, "samples": 3})
     report = evaluate(load_policy(recipe.model), recipe)
@@ -54,7 +56,7 @@ def test_a_report_counts_what_the_model_wrote(random_policy: Path, says) -> None
     assert report.provenance.recipe and report.provenance.data and report.provenance.model
 
 
-def test_the_limit_takes_the_same_cases_whatever_the_seed(random_policy: Path, says) -> None:
+def test_the_limit_takes_the_same_cases_whatever_the_seed(random_policy: Path, says: Says) -> None:
     says(DARK)
     recipe = shade_recipe(random_policy)
     policy = load_policy(recipe.model)
@@ -71,7 +73,7 @@ def test_a_smaller_limit_takes_some_of_the_cases_of_a_larger_one() -> None:
     assert draw(cases[::-1], 5) == few[::-1]
 
 
-def test_boxes_are_judged_in_pixels_of_the_original(random_policy: Path, says) -> None:
+def test_boxes_are_judged_in_pixels_of_the_original(random_policy: Path, says: Says) -> None:
     says(SPOT)
     recipe = shade_recipe(random_policy, evaluation={"task": "spot", "limit": None})
     report = evaluate(load_policy(recipe.model), recipe)
@@ -81,7 +83,7 @@ def test_boxes_are_judged_in_pixels_of_the_original(random_policy: Path, says) -
     assert (boxes[0].x1, boxes[0].y1, boxes[0].x2, boxes[0].y2) == pytest.approx((15, 30, 60, 60))
 
 
-def test_a_run_is_evaluated_by_its_own_recipe(random_policy: Path, tmp_path: Path, says) -> None:
+def test_a_run_is_evaluated_by_its_own_recipe(random_policy: Path, tmp_path: Path, says: Says) -> None:
     says(DARK)
     run = tmp_path / "run"
     save_recipe(shade_recipe(random_policy, GRPO), run / "recipe.yaml")
@@ -110,7 +112,7 @@ def run(random_policy: Path, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_predict_draws_boxes_on_copies(run: Path, tmp_path: Path, says) -> None:
+def test_predict_draws_boxes_on_copies(run: Path, tmp_path: Path, says: Says) -> None:
     says(SPOT)
     picture = tmp_path / "eye.jpg"
     Image.new("RGB", (240, 240), (90, 90, 90)).save(picture)
@@ -124,7 +126,7 @@ def test_predict_draws_boxes_on_copies(run: Path, tmp_path: Path, says) -> None:
     assert drawn.getpixel((400, 400)) == (90, 90, 90) and picture.read_bytes() == before
 
 
-def test_predict_answers_the_evaluated_task_by_default(run: Path, tmp_path: Path, says) -> None:
+def test_predict_answers_the_evaluated_task_by_default(run: Path, tmp_path: Path, says: Says) -> None:
     seen = says(DARK)
     Image.new("RGB", (64, 64)).save(tmp_path / "eye.png")
     (result,) = predict_images(run, [tmp_path / "eye.png"], tmp_path / "out")
@@ -148,7 +150,7 @@ def test_a_task_is_asked_with_the_knowledge_it_was_trained_with(random_policy: P
     assert task_injection(recipe, "spot").style == "none"
 
 
-def test_a_dropped_picture_is_answered_with_boxes_and_votes(run: Path, says) -> None:
+def test_a_dropped_picture_is_answered_with_boxes_and_votes(run: Path, says: Says) -> None:
     says(SPOT)
     predictor = load_predictor(run, "spot")
     drawn, said, reasoning, votes = answer_image(predictor, Image.new("RGB", (240, 240), (90, 90, 90)), 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -27,7 +28,7 @@ def says(label: str) -> Answer:
 def test_answers_are_judged_case_by_case_and_sampled_by_a_seed_of_their_own(tmp_path: Path) -> None:
     recipe = shade_recipe(tmp_path, evaluation={"limit": None, "samples": 2})
 
-    def answer(request: dict, n: int) -> Answer:  # type: ignore[type-arg]
+    def answer(request: dict[str, Any], n: int) -> Answer:
         return says("bright" if request["temperature"] and request["seed"] % 2 else "dark")
 
     with serving(answer) as server:
@@ -43,7 +44,7 @@ def test_answers_are_judged_case_by_case_and_sampled_by_a_seed_of_their_own(tmp_
 def test_an_interrupted_evaluation_goes_on_where_it_was(tmp_path: Path) -> None:
     recipe, broken = shade_recipe(tmp_path, evaluation={"limit": None}), [True]
 
-    def answer(request: dict, n: int) -> Answer:  # type: ignore[type-arg]
+    def answer(request: dict[str, Any], n: int) -> Answer:
         return Answer("broken", status=400) if n >= 4 and broken else says("dark")
 
     with serving(answer) as server:

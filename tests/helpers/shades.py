@@ -55,18 +55,23 @@ def rising(rollout: Rollout, threshold: float | Tightening = 0.5) -> float:
     return float(spread(rollout) >= limit)
 
 
-SHADE_TASK = {
+SHADE_TASK: dict[str, Any] = {
     "kind": "classify",
     "question": "Is the square dark or bright?",
     "labels": ["dark", "bright"],
     "data": {"reader": "helpers.shades:read"},
 }
-SPOT_TASK = {**SHADE_TASK, "kind": "localise", "question": "Where is the spot?", "labels": ["spot"]}
-SFT = {
+SPOT_TASK: dict[str, Any] = {
+    **SHADE_TASK,
+    "kind": "localise",
+    "question": "Where is the spot?",
+    "labels": ["spot"],
+}
+SFT: dict[str, Any] = {
     "name": "answers", "method": "sft", "task": "shade", "steps": 3, "prompts_per_step": 4, "save_steps": 2,
     "trainer": {"learning_rate": 0.01},
 }  # fmt: skip
-GRPO = {
+GRPO: dict[str, Any] = {
     "name": "rewards", "method": "grpo", "task": "shade", "steps": 3, "prompts_per_step": 2, "generations": 4,
     "max_new_tokens": 12, "save_steps": 2, "trainer": {"learning_rate": 0.01},
     "rewards": {"format": 0.5, "accuracy": 1.0, "helpers.shades:spread": 2.0},

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -105,7 +106,7 @@ def localise_report(samples: int = 0) -> Report:
     )  # fmt: skip
 
 
-RECIPE = {
+RECIPE: dict[str, Any] = {
     "name": "discs",
     "seed": 3,
     "tasks": {
@@ -199,11 +200,13 @@ BROWSED = {
 }  # fmt: skip
 
 
-def rollout_lines(steps: int = 3, prompts: int = 4, generations: int = 4, seed: int = 0) -> list[dict]:
+def rollout_lines(
+    steps: int = 3, prompts: int = 4, generations: int = 4, seed: int = 0
+) -> list[dict[str, Any]]:
     """Lines of rollouts.jsonl: two steps of boxes, then `steps` of grades with a known mixture of answers."""
     rng = np.random.default_rng(seed)
     box = {"bbox": [SAID_BOX.x1, SAID_BOX.y1, SAID_BOX.x2, SAID_BOX.y2], "label": SAID_BOX.label}
-    lines: list[dict] = []
+    lines: list[dict[str, Any]] = []
     for step in (1, 2):
         for case in range(2):
             for i in range(generations):
@@ -232,7 +235,7 @@ def rollout_lines(steps: int = 3, prompts: int = 4, generations: int = 4, seed: 
     return lines
 
 
-def write_browsed(folder: Path, lines: Sequence[dict]) -> Path:
+def write_browsed(folder: Path, lines: Sequence[dict[str, Any]]) -> Path:
     """A run folder with just a recipe and rollouts."""
     folder.mkdir(parents=True, exist_ok=True)
     save_recipe(Recipe.model_validate(BROWSED), folder / "recipe.yaml")

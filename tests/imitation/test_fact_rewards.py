@@ -204,7 +204,7 @@ def test_grounding_in_findings_and_in_boxes() -> None:
     assert grounded("Hard exudates.", boxes=(Box(0, 0, 5, 5, "drusen"),)) is None
 
 
-KNOWN = {"present": frozenset({"haemorrhages"}), "absent": frozenset({"new vessels", "mass"})}
+KNOWN = Target("moderate", present=frozenset({"haemorrhages"}), absent=frozenset({"new vessels", "mass"}))
 ABUSES = {
     "silence": "",
     "dots": "... !",
@@ -225,20 +225,19 @@ ABUSES = {
 
 @pytest.mark.parametrize("name", ABUSES)
 def test_no_abuse_of_facts_earns_more_than_an_honest_wrong_answer(name: str) -> None:
-    task, case = GRADE, Case("x", (), Target(label="moderate", **KNOWN))
+    task, case = GRADE, Case("x", (), KNOWN)
     honest = Answer("mild", None, "Microaneurysms and haemorrhages in the upper half.")  # half of it is wrong
-    terms = [
-        lambda answer: grounding(answer, case, task, BANK) or 0.0,
-        lambda answer: consistency(answer, case, task, BANK) or 0.0,
+    worth = [
+        sum(term(answer, case, task, BANK) or 0.0 for term in (grounding, consistency))
+        for answer in (Answer("mild", None, ABUSES[name]), honest)
     ]
-    worth = [sum(term(answer) for term in terms) for answer in (Answer("mild", None, ABUSES[name]), honest)]
     assert worth[0] <= worth[1]
 
 
 def test_unparseable_answers_earn_the_least() -> None:
     failed = Answer(None, "malformed", "Microaneurysms.")
     assert consistency(failed, NOTHING, GRADE, BANK) == 0
-    assert grounding(failed, Case("x", (), Target(**KNOWN)), GRADE, BANK) == 0
+    assert grounding(failed, Case("x", (), KNOWN), GRADE, BANK) == 0
 
 
 pieces = st.lists(

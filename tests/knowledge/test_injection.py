@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import pytest
 from hypothesis import given
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from vrft_aug.errors import UserError
 from vrft_aug.knowledge.bank import KnowledgeBank, load_bank, shipped_banks
 from vrft_aug.knowledge.controls import derangement, unrelated_facts, unrelated_texts
-from vrft_aug.knowledge.count import injection_count, token_counter, words
-from vrft_aug.knowledge.inject import Style, injected_text
+from vrft_aug.knowledge.count import Count, injection_count, token_counter, words
+from vrft_aug.knowledge.inject import Content, Style, injected_text
 from vrft_aug.nouns import Case, Target, Task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.prompt import build_prompt
@@ -25,6 +25,7 @@ BANKS = {name: load_bank(name) for name in shipped_banks()}
 WITH_PAIRS = [name for name in BANKS if name != "fundus"]
 banks = st.sampled_from(sorted(BANKS))
 seeds = st.integers(0, 2**32)
+CONTENTS: tuple[Content, ...] = ("definitions", "attributes")
 
 
 def labels_of(bank: KnowledgeBank) -> tuple[str, ...]:
@@ -89,21 +90,23 @@ def test_every_derangement_is_drawn() -> None:
     assert len(drawn) == 9  # all there are of four
 
 
-@given(banks, seeds, st.sampled_from(["definitions", "attributes"]))
-def test_shuffled_has_the_right_texts_under_the_wrong_classes(name: str, seed: int, of: Style) -> None:
+@given(banks, seeds, st.sampled_from(CONTENTS))
+def test_shuffled_has_the_right_texts_under_the_wrong_classes(name: str, seed: int, of: Content) -> None:
     bank = BANKS[name]
     true = spoken(injected_text(bank, labels_of(bank), of))
-    wrong = spoken(injected_text(bank, labels_of(bank), "shuffled", of=of, seed=seed))  # type: ignore[arg-type]
+    wrong = spoken(injected_text(bank, labels_of(bank), "shuffled", of=of, seed=seed))
     assert tuple(wrong) == tuple(true)
     assert sorted(wrong.values()) == sorted(true.values())
     assert all(wrong[label] != true[label] for label in true)
 
 
-@given(banks, seeds, st.sampled_from(["definitions", "attributes"]))
-def test_irrelevant_is_as_long_in_words_and_says_nothing_of_the_bank(name: str, seed: int, of: Style) -> None:
+@given(banks, seeds, st.sampled_from(CONTENTS))
+def test_irrelevant_is_as_long_in_words_and_says_nothing_of_the_bank(
+    name: str, seed: int, of: Content
+) -> None:
     bank = BANKS[name]
     true = spoken(injected_text(bank, labels_of(bank), of))
-    other = spoken(injected_text(bank, labels_of(bank), "irrelevant", of=of, seed=seed))  # type: ignore[arg-type]
+    other = spoken(injected_text(bank, labels_of(bank), "irrelevant", of=of, seed=seed))
     assert {label: words(text) for label, text in other.items()} == {
         label: words(text) for label, text in true.items()
     }
@@ -116,9 +119,9 @@ def test_irrelevant_is_as_long_in_words_and_says_nothing_of_the_bank(name: str, 
 @pytest.mark.parametrize("name", BANKS)
 def test_irrelevant_is_nearly_as_long_in_tokens(name: str) -> None:
     bank = BANKS[name]
-    for of in ("definitions", "attributes"):
+    for of in CONTENTS:
         true = TINY(injected_text(bank, labels_of(bank), of))
-        other = TINY(injected_text(bank, labels_of(bank), "irrelevant", of=of, count=TINY))  # type: ignore[arg-type]
+        other = TINY(injected_text(bank, labels_of(bank), "irrelevant", of=of, count=TINY))
         assert other == pytest.approx(true, rel=0.1)
 
 
@@ -131,7 +134,9 @@ def test_lengths_that_facts_cannot_reach_are_neared() -> None:
 @pytest.mark.parametrize("style", ["attributes", "contrastive", "shuffled", "irrelevant"])
 @pytest.mark.parametrize("count", [words, TINY], ids=["words", "tokens"])
 @pytest.mark.parametrize("order", ["fixed", "random"])
-def test_a_budget_is_kept_by_whole_facts_and_more_of_it_loses_none(style: Style, count, order) -> None:  # type: ignore[no-untyped-def]
+def test_a_budget_is_kept_by_whole_facts_and_more_of_it_loses_none(
+    style: Style, count: Count, order: Literal["fixed", "random"]
+) -> None:
     for name in ("idrid", "bloodmnist", "organamnist"):
         bank = BANKS[name]
         labels = labels_of(bank)
@@ -206,15 +211,17 @@ def test_no_label_has_a_place_of_its_own() -> None:
         for place in range(5):
             share = sum(order[place] == label for order in orders) / len(orders)
             assert 0.13 < share < 0.27  # a fifth
-    assert told != prompts(Injection(style="definitions", order="random", seed=1), map(str, range(400)))  # type: ignore[arg-type]
+    assert told != prompts(Injection(style="definitions", order="random", seed=1), list(map(str, range(400))))
 
 
 @pytest.mark.parametrize("place", ["system", "user"])
 @pytest.mark.parametrize("style", [style for style in get_args(Style) if style != "none"])
-def test_the_prompt_holds_exactly_what_it_says_was_injected(place: str, style: str) -> None:
+def test_the_prompt_holds_exactly_what_it_says_was_injected(
+    place: Literal["system", "user"], style: Style
+) -> None:
     bank = BANKS["idrid"]
     task = Task("grade", "grade", "How bad is it?", labels_of(bank))
-    injection = Injection(style=style, place=place, order="random")  # type: ignore[arg-type]
+    injection = Injection(style=style, place=place, order="random")
     prompt = build_prompt(task, Case("a", (), Target()), SPACE, injection, bank)
     texts = {message["role"]: message["content"][-1]["text"] for message in prompt.messages}
     assert prompt.knowledge and texts[place].count(prompt.knowledge) == 1

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from vrft_aug.data.procedural.chest import FINDINGS
@@ -76,12 +78,12 @@ def bank_of(**changed: object) -> KnowledgeBank:
     return KnowledgeBank.model_validate(content | changed)
 
 
-def only(label: str, **changed: object) -> dict[str, object]:
+def only(label: str, **changed: object) -> dict[str, Any]:
     """The bank's classes with one of them changed."""
-    classes = bank_of().model_dump()["classes"]
+    classes: dict[str, Any] = bank_of().model_dump()["classes"]
     classes["mild"]["attributes"] = []
     classes[label] |= changed
-    return classes  # type: ignore[no-any-return]
+    return classes
 
 
 def test_what_a_bank_lacks_is_named() -> None:
@@ -128,7 +130,7 @@ def test_check_finds(changed: dict[str, object], problem: str) -> None:
 
 def test_check_finds_what_is_said_twice() -> None:
     classes = only("mild", confused_with={"severe": difference()})
-    classes["severe"]["confused_with"] = {"mild": difference()}  # type: ignore[index]
+    classes["severe"]["confused_with"] = {"mild": difference()}
     found = check_bank(bank_of(classes=classes), [])
     assert len(found) == 1 and "class 'mild': is told apart from 'severe' twice" in found[0]
     classes = {label: {"definition": "Dots.", "source": "s1"} for label in ("mild", "severe")}

@@ -261,5 +261,5 @@ def test_a_state_that_went_through_a_file_goes_on_exactly(
 )  # fmt: skip
 def test_a_wrong_threshold_is_one_line(threshold: Any, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        Scorer(TWO, {"iou_threshold": RewardConfig(weight=1.0, threshold=threshold)})
+        Scorer(TWO, {"iou_threshold": RewardConfig.model_validate({"threshold": threshold})})
     assert "\n" not in str(caught.value)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from vrft_aug.answer import parse
 from vrft_aug.errors import UserError
-from vrft_aug.nouns import Box, Case, Rollout, Target, Task
+from vrft_aug.nouns import Box, Case, Rollout, SpaceName, Target, Task
 from vrft_aug.perception.boxes import read_boxes
 from vrft_aug.perception.model_view import model_view
-from vrft_aug.perception.spaces import DECIMALS, BoxSpace, Frame, SpaceName, family_space, patch_grid_size
+from vrft_aug.perception.spaces import DECIMALS, BoxSpace, Frame, family_space, patch_grid_size
 from vrft_aug.prompt import build_prompt
 from vrft_aug.recipe.schema import ModelConfig
 from vrft_aug.tasks.targets import target_completion

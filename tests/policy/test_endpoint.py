@@ -3,6 +3,7 @@
 import base64
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -73,7 +74,7 @@ def test_the_key_is_sent_and_neither_kept_nor_shown(tmp_path: Path, monkeypatch:
 
 
 def test_the_limit_is_renamed_where_a_server_asks_for_it() -> None:
-    def answer(request: dict, n: int) -> Answer:  # type: ignore[type-arg]
+    def answer(request: dict[str, Any], n: int) -> Answer:
         if "max_tokens" in request:
             return Answer("Unsupported parameter: use 'max_completion_tokens' instead.", status=400)
         return Answer(str(request["max_completion_tokens"]))

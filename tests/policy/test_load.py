@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -81,7 +82,8 @@ def test_what_the_recipe_owns_is_refused_under_load(random_policy: Path) -> None
 
 def test_lora_settings_are_checked() -> None:
     assert lora_config(ModelConfig()) is None
-    assert lora_config(ModelConfig(lora={"r": 3})).r == 3
+    made = lora_config(ModelConfig(lora={"r": 3}))
+    assert made is not None and made.r == 3
     with pytest.raises(UserError, match="no setting 'lora_alfa'; did you mean 'lora_alpha'"):
         lora_config(ModelConfig(lora={"lora_alfa": 3}))
 
@@ -108,7 +110,7 @@ def test_a_frame_is_made_for_boxes_alone(policy: Policy) -> None:
 
 
 def test_greedy_generation_does_not_depend_on_the_batch(policy: Policy, prompts: tuple[Prompt, ...]) -> None:
-    settings = {"samples": 1, "temperature": None, "max_new_tokens": 8, "seed": 0}
+    settings: dict[str, Any] = {"samples": 1, "temperature": None, "max_new_tokens": 8, "seed": 0}
     together = generate(policy, prompts, batch_size=5, **settings)
     alone = generate(policy, prompts, batch_size=1, **settings)
     assert together == alone and len(together) == 5
@@ -117,7 +119,7 @@ def test_greedy_generation_does_not_depend_on_the_batch(policy: Policy, prompts:
 
 
 def test_sampling_is_seeded_and_leaves_the_random_state(policy: Policy, prompts: tuple[Prompt, ...]) -> None:
-    settings = {"samples": 3, "temperature": 1.0, "max_new_tokens": 6, "batch_size": 6}
+    settings: dict[str, Any] = {"samples": 3, "temperature": 1.0, "max_new_tokens": 6, "batch_size": 6}
     state = torch.random.get_rng_state()
     first = generate(policy, prompts, seed=1, **settings)
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -132,14 +134,20 @@ def test_sampling_is_seeded_and_leaves_the_random_state(policy: Policy, prompts:
 
 
 def test_a_completion_ends_with_its_end_token(policy: Policy, prompts: tuple[Prompt, ...]) -> None:
-    settings = {"samples": 8, "temperature": 1.0, "max_new_tokens": 64, "batch_size": 16, "seed": 3}
+    settings: dict[str, Any] = {
+        "samples": 8,
+        "temperature": 1.0,
+        "max_new_tokens": 64,
+        "batch_size": 16,
+        "seed": 3,
+    }
     rollouts = [rollout for group in generate(policy, prompts, **settings) for rollout in group]
     ended = [rollout for rollout in rollouts if rollout.finished]
-    assert ended and all(rollout.tokens <= 64 for rollout in ended)
+    assert ended and all(rollout.tokens is not None and rollout.tokens <= 64 for rollout in ended)
     assert all("<|" not in rollout.completion for rollout in rollouts)
 
 
-def stage(base: dict, **trainer: object) -> StageConfig:
+def stage(base: dict[str, Any], **trainer: object) -> StageConfig:
     return StageConfig.model_validate({**base, "trainer": trainer})
 
 
@@ -175,7 +183,7 @@ def test_checkpoints_do_not_fall_into_a_generation_round(policy: Policy, tmp_pat
     ],
 )
 def test_settings_that_cannot_be_are_one_line(
-    policy: Policy, tmp_path: Path, trainer: dict, message: str
+    policy: Policy, tmp_path: Path, trainer: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message) as caught:
         grpo_settings(stage(GRPO, **trainer), policy, tmp_path, seed=1)

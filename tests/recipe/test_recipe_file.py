@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from helpers.data_files import CSV, recipe_mapping, save_recipe_mapping
+from vrft_aug.data.settings import CsvData
 from vrft_aug.errors import UserError
 from vrft_aug.recipe.file import copy_recipe, load_recipe, save_recipe, shipped_recipes
 
@@ -56,7 +57,8 @@ def test_label_names_and_labels_may_be_written_as_numbers(recipe: str) -> None:
     loaded = load_recipe(
         recipe, ["tasks.look.data.label_names={0: dark, 1: bright}", "tasks.look.labels=[0, 1]"]
     )
-    assert loaded.tasks["look"].data.label_names == {"0": "dark", "1": "bright"}  # type: ignore[union-attr]
+    data = loaded.tasks["look"].data
+    assert isinstance(data, CsvData) and data.label_names == {"0": "dark", "1": "bright"}
     assert loaded.tasks["look"].labels == ("0", "1")
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from vrft_aug.data.cases import load_cases
+from vrft_aug.data.settings import DATA_ROOT_VARIABLE
 from vrft_aug.data.splits import SPLITS
 from vrft_aug.knowledge.bank import injected_text, load_bank
 from vrft_aug.preview.check import check_recipe
 from vrft_aug.recipe.file import load_recipe, shipped_recipes
-from vrft_aug.recipe.schema import DATA_ROOT_VARIABLE
 from vrft_aug.scorer import Scorer
 from vrft_aug.tasks.task import make_task
 
@@ -22,8 +22,8 @@ def test_rewards_and_knowledge_fit_the_tasks(name: str) -> None:
     recipe = load_recipe(name)
     for part in (part for stage in recipe.stages for part in stage.parts()):
         task = make_task(part.task, recipe.tasks[part.task])
-        name = recipe.tasks[part.task].knowledge
-        bank = load_bank(name) if name is not None else None
+        known = recipe.tasks[part.task].knowledge
+        bank = load_bank(known) if known is not None else None
         Scorer(task, part.rewards, bank, dict.fromkeys(task.labels, 1))
         assert bank is None or injected_text(bank, task.labels, "attributes")
 

@@ -252,7 +252,7 @@ def test_rollouts_add_up_over_stages(tmp_path: Path) -> None:
     terms = terms_over_rollouts(run.lines, recipe)
     assert set(terms) == {"reward", "format", "fuzzy_grade"}
     assert terms["reward"].x[-1] == 2 * 60 * 8 * 8
-    assert RECIPE["stages"][1]["steps"] == 60  # type: ignore[index]
+    assert RECIPE["stages"][1]["steps"] == 60
 
 
 def test_smoothing_keeps_length_and_level() -> None:

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -217,7 +218,7 @@ def test_whether_a_term_applies_never_hangs_on_the_answer(
     text: str, a_case: Case, task: Task, knowledge: str
 ) -> None:
     frame = Frame((20, 20), (20, 20), BoxSpace("processed"))
-    applies = {
+    applies: dict[Callable[[Answer, Case, Task], float | None], bool] = {
         accuracy: (a_case.target.text if task.kind == "answer" else a_case.target.label) is not None
         and task.kind != "localise",
         fuzzy_grade: task.kind == "grade" and a_case.target.label is not None,

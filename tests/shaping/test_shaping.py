@@ -88,10 +88,10 @@ def test_sound_costs_fall_outwards(rows: list[list[float]], a: str, b: str, true
     matrix = tuple(tuple(sum(rows[i][min(i, j) : max(i, j)]) for j in places) for i in places)
     assert scorer(GRADE, "costs", costs=matrix)
     one, other = GRADES.index(a) - GRADES.index(true), GRADES.index(b) - GRADES.index(true)
-    earned = [costs(said(grade), case(label=true), GRADE, matrix) for grade in (a, b)]
-    assert all(value is not None and 0 <= value <= 1 for value in earned)
+    near, far = (costs(said(grade), case(label=true), GRADE, matrix) for grade in (a, b))
+    assert near is not None and far is not None and 0 <= near <= 1 and 0 <= far <= 1
     if one * other > 0 and abs(one) <= abs(other):  # on one side of the truth
-        assert earned[0] >= earned[1]  # type: ignore[operator]
+        assert near >= far
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from vrft_aug.answer import parse
 from vrft_aug.data.procedural.drawn_cases import ProceduralData, read_drawn
 from vrft_aug.data.procedural.fundus import DISC, GRADES, draw_fundus, grade_of, haemorrhage_quadrants
 from vrft_aug.data.procedural.phrases import FOUR_QUADRANTS, facts
-from vrft_aug.data.procedural.pool import KINDS, mirrored, render_pool, scene
+from vrft_aug.data.procedural.pool import KINDS, Modality, mirrored, render_pool, scene
 from vrft_aug.data.procedural.scene import Finding
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Rollout, Task
@@ -55,7 +55,9 @@ def test_grade_follows_from_the_lesions_drawn(lesions: tuple[str, ...], four: bo
 
 @pytest.mark.parametrize("modality", ["fundus", "chest"])
 @pytest.mark.parametrize("size", [SQUARE, (128, 80)])
-def test_boxes_lie_inside_the_picture_and_hold_what_was_drawn(modality: str, size: tuple[int, int]) -> None:
+def test_boxes_lie_inside_the_picture_and_hold_what_was_drawn(
+    modality: Modality, size: tuple[int, int]
+) -> None:
     for index in range(15):
         made = scene(modality, "card", 5, index, size)
         assert made.image.size == size and made.image.mode == "RGB"

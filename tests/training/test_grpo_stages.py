@@ -19,7 +19,7 @@ from vrft_aug.recipe.schema import DynamicSampling, StageConfig
 from vrft_aug.training.dynamic import flat_groups
 from vrft_aug.training.order import case_order, mixed_order
 
-MIX = {"spot": {"share": 0.25, "rewards": {"format": 0.5, "iou_threshold": 1.0}}}
+MIX: dict[str, Any] = {"spot": {"share": 0.25, "rewards": {"format": 0.5, "iou_threshold": 1.0}}}
 
 # Recipes --------------------------------------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ def test_groups_without_variance() -> None:
 # Runs -----------------------------------------------------------------------------------------------------
 
 TIGHT = {"threshold": {"start": 0.2, "end": 0.9, "step": 0.1, "window": 1, "success": 0.3}}
-EVERYTHING = {
+EVERYTHING: dict[str, Any] = {
     **GRPO, "steps": 5, "prompts_per_step": 4, "save_steps": 2,
     "rewards": {"format": 0.5, "helpers.shades:sometimes": 2.0, "helpers.shades:rising": TIGHT},
     "mix": {"spot": {"share": 0.25, "rewards": {"iou_threshold": TIGHT, "helpers.shades:spread": 1.0}}},
@@ -123,7 +123,7 @@ def whole(random_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def groups_of(rollouts: list[dict], step: int) -> list[list[dict]]:
+def groups_of(rollouts: list[dict[str, Any]], step: int) -> list[list[dict[str, Any]]]:
     own = [rollout for rollout in rollouts if rollout["step"] == step]
     return [own[at : at + 4] for at in range(0, len(own), 4)]
 

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from vrft_aug.experiments.run import train
 from vrft_aug.training.loggers import named_loggers
 
 
-def logging(stage: dict, *names: str) -> dict:
+def logging(stage: dict[str, Any], *names: str) -> dict[str, Any]:
     return {**stage, "trainer": {**stage["trainer"], "report_to": list(names)}}
 
 

@@ -11,7 +11,7 @@ import pytest
 from helpers.shades import GRPO, SHADE_TASK, SPOT_TASK, read
 from vrft_aug.answer import parse
 from vrft_aug.errors import UserError
-from vrft_aug.nouns import Box, Case, Prompt, Rollout, Target, Task
+from vrft_aug.nouns import Box, Case, Prompt, Rollout, SpaceName, Target, Task
 from vrft_aug.perception.spaces import BoxSpace, Frame
 from vrft_aug.recipe.schema import StageConfig, TaskConfig
 from vrft_aug.run.folder import first_difference
@@ -31,7 +31,7 @@ SPOT = make_task("spot", TaskConfig.model_validate(SPOT_TASK))
 
 
 @pytest.mark.parametrize("name", ["processed", "thousandths"])
-def test_a_target_is_what_the_parser_reads_back(name: str) -> None:
+def test_a_target_is_what_the_parser_reads_back(name: SpaceName) -> None:
     frame = Frame(original=(640, 480), processed=(112, 84), space=BoxSpace(name))
     boxes = (Box(100, 50, 300, 200, label="spot"), Box(637, 470, 640, 480, label="spot"))
     case = Case("x", (), Target(label="bright", boxes=boxes))
@@ -91,7 +91,8 @@ def test_logs_are_json_whatever_the_loss(tmp_path: Path) -> None:
 def test_the_reward_function_gives_totals_and_keeps_the_rollouts() -> None:
     stage = StageConfig.model_validate({**GRPO, "rewards": {"format": 0.5, "accuracy": 1.0}})
     cases = read(Path(), "train", SHADE)
-    buffer, logged = RolloutBuffer(), {}
+    buffer = RolloutBuffer()
+    logged: dict[str, float] = {}
     mixture = Mixture((TaskSet(SHADE, tuple(cases), (Prompt((), ()),) * 10),))
     row_scorer = RowScorer(mixture, [Scorer(SHADE, stage.rewards)], lambda row: None, [7])
     reward = reward_function(row_scorer, Thresholds(row_scorer), "rft", buffer)

@@ -47,15 +47,23 @@ def page(browser: Any) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1400, "height": 850})
     opened = context.new_page()
     problems: list[str] = []
-    opened.on("console", lambda message: message.type == "error" and problems.append(message.text))
+
+    def on_console(message: Any) -> None:
+        if message.type == "error":
+            problems.append(message.text)
+
+    def on_dialog(dialog: Any) -> None:
+        problems.append(f"dialog {dialog.message}")
+        dialog.dismiss()
+
+    def on_request(request: Any) -> None:
+        if not request.url.startswith(("http://127.0.0.1:", "file:", "data:")):
+            problems.append(request.url)
+
+    opened.on("console", on_console)
     opened.on("pageerror", lambda error: problems.append(str(error)))
-    opened.on("dialog", lambda dialog: (problems.append(f"dialog {dialog.message}"), dialog.dismiss()))
-    opened.on(
-        "request",
-        lambda request: (
-            request.url.startswith(("http://127.0.0.1:", "file:", "data:")) or problems.append(request.url)
-        ),
-    )
+    opened.on("dialog", on_dialog)
+    opened.on("request", on_request)
     yield opened
     assert problems == []
     assert opened.evaluate("window.hacked") is None
@@ -106,19 +114,24 @@ def test_boxes_lie_where_they_should(page: Any, url: str) -> None:
     assert shot.height == pytest.approx(100 * scale, abs=1)
     cyan, yellow, grey = (53, 224, 255), (255, 225, 74), (90, 90, 90)
 
+    def colour_at(x: int, y: int) -> tuple[int, ...]:
+        pixel = shot.getpixel((x, y))
+        assert isinstance(pixel, tuple)
+        return pixel
+
     def colours(x: float, y: float) -> list[tuple[int, ...]]:
         at, reach = (round(x * scale), round(y * scale)), (-1, 0, 1)
-        return [shot.getpixel((at[0] + dx, at[1] + dy)) for dx in reach for dy in reach]
+        return [colour_at(at[0] + dx, at[1] + dy) for dx in reach for dy in reach]
 
     for box, colour in ((TRUE_BOX, cyan), (SAID_BOX, yellow)):
-        edges = [(x, y) for x in (box.x1, box.x2) for y in range(int(box.y1) + 4, int(box.y2) - 4)]
-        edges += [(x, y) for y in (box.y1, box.y2) for x in range(int(box.x1) + 4, int(box.x2) - 4)]
+        edges = [(x, float(y)) for x in (box.x1, box.x2) for y in range(int(box.y1) + 4, int(box.y2) - 4)]
+        edges += [(float(x), y) for y in (box.y1, box.y2) for x in range(int(box.x1) + 4, int(box.x2) - 4)]
         hits = [any(near(pixel, colour) for pixel in colours(*edge)) for edge in edges]
         share = sum(hits) / len(hits)
         assert share > 0.98 if colour == cyan else 0.45 < share < 0.95, (colour, share)  # one is dashed
     for x, y in ((50, 35), (150, 60), (100, 50), (5, 5), (195, 95)):
         assert all(near(pixel, grey) for pixel in colours(x, y)), (x, y)
-    assert all(near(shot.getpixel((round(100 * scale), y)), grey) for y in range(3, shot.height - 3))
+    assert all(near(colour_at(round(100 * scale), y), grey) for y in range(3, shot.height - 3))
     page.keyboard.press("j")  # the second completion says that there is no box
     assert page.locator("#boxes .predicted:not([hidden]) rect").count() == 0
     page.keyboard.press("b")

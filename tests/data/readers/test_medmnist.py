@@ -1,13 +1,15 @@
 """The MedMNIST reader: every 2-D set, any size, and what is refused."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from helpers.data_files import GRADES, MEDMNIST, save_medmnist
+from helpers.data_files import GRADES, MEDMNIST, save_arrays, save_medmnist
 from vrft_aug.answer import parse
 from vrft_aug.data.cases import load_cases
 from vrft_aug.data.readers.medmnist_labels import LABELS, MULTI_LABEL
@@ -18,7 +20,7 @@ from vrft_aug.tasks.targets import target_completion
 from vrft_aug.tasks.task import make_task
 
 
-def load(root: Path, split: str = "test", labels: list[str] | None = None, **data: object) -> list[Case]:
+def load(root: Path, split: str = "test", labels: list[str] | None = None, **data: Any) -> list[Case]:
     config = TaskConfig.model_validate(
         {"kind": "grade", "question": "?", "labels": labels or GRADES, "data": MEDMNIST | data}
     )
@@ -60,7 +62,7 @@ def test_own_names_count_by_order_and_the_sets_names_in_any_order(tmp_path: Path
         ({"size": 64}, r"retinamnist_64.npz does not exist.*zenodo.org/records/10519652.*VRFT_DATA"),
     ],
 )
-def test_settings_that_do_not_fit(tmp_path: Path, data: dict[str, object], message: str) -> None:
+def test_settings_that_do_not_fit(tmp_path: Path, data: dict[str, Any], message: str) -> None:
     save_medmnist(tmp_path / "retinamnist.npz")
     with pytest.raises(UserError, match=message):
         load(tmp_path, **data)
@@ -74,12 +76,12 @@ def test_an_absent_data_root_says_where_the_data_can_be_had(tmp_path: Path) -> N
 def test_broken_files(tmp_path: Path) -> None:
     path = save_medmnist(tmp_path / "retinamnist.npz")
     whole = path.read_bytes()
-    pickled = {"test_labels": np.array([{"a": 1}] * 7, dtype=object)}
-    broken = {
+    pickled = np.array([{"a": 1}] * 7, dtype=object)
+    broken: dict[str, Callable[[], object]] = {
         "truncated": lambda: path.write_bytes(whole[: len(whole) // 2]),
         "text": lambda: path.write_text("no archive"),
         "empty": lambda: path.write_bytes(b""),
-        "pickled labels": lambda: save_medmnist(path, **pickled),
+        "pickled labels": lambda: save_medmnist(path, test_labels=pickled),
         "pickled images": lambda: save_medmnist(path, test_images=np.array([None] * 7, dtype=object)),
         "label outside": lambda: save_medmnist(path, test_labels=np.full((7, 1), 5, np.uint8)),
         "several labels": lambda: save_medmnist(path, test_labels=np.zeros((7, 5), np.uint8)),
@@ -123,7 +125,7 @@ def test_sets_of_labels_are_read_for_chestmnist(tmp_path: Path) -> None:
     images = np.zeros((3, 28, 28), dtype=np.uint8)
     splits = ("train", "val", "test")
     arrays = {f"{split}_images": images for split in splits} | {f"{split}_labels": bits for split in splits}
-    np.savez(tmp_path / "chestmnist.npz", **arrays)
+    save_arrays(tmp_path / "chestmnist.npz", arrays)
     settings = {"kind": "multilabel", "question": "?", "labels": list(CHEST), "knowledge": "chestmnist",
                 "synonyms": True, "data": MEDMNIST | {"dataset": "chestmnist"}}  # fmt: skip
     config = TaskConfig.model_validate(settings)
@@ -136,11 +138,10 @@ def test_sets_of_labels_are_read_for_chestmnist(tmp_path: Path) -> None:
     ]
     for case in cases:  # what is taught is what the parser reads
         assert parse(Rollout(target_completion(case, task)), task, None).value == case.target.labels
-    assert parse(Rollout("<answer>pleural effusion; Hernia</answer>"), task, None).value == {
-        "effusion",
-        "hernia",
-    }
-    np.savez(tmp_path / "chestmnist.npz", **arrays | {"train_labels": bits + 1})
+    assert parse(Rollout("<answer>pleural effusion; Hernia</answer>"), task, None).value == frozenset(
+        {"effusion", "hernia"}
+    )
+    save_arrays(tmp_path / "chestmnist.npz", arrays | {"train_labels": bits + 1})
     with pytest.raises(UserError, match="label 2; chestmnist has 0 or 1 for each label"):
         load_cases(config.data, task, tmp_path, "train")
 

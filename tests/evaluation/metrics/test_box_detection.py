@@ -1,7 +1,9 @@
 """Metrics of boxes against figures made by hand, and AP50 against scikit-learn's curve."""
 
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from io import StringIO
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -23,11 +25,18 @@ def far(i: int, label: str | None = None) -> Box:
     return Box(100 * i, 0, 100 * i + 10, 10, label)
 
 
+T = TypeVar("T")
+Predicted = Sequence[bm.Boxes | None]  # None: unanswered
+Confidence = Sequence[tuple[float, ...]]
+
+
 def value(statistic: Statistic, n: int) -> float:
     return float(statistic.of(np.ones((1, n)))[0])
 
 
-def average_precision(predicted, confidence, true, label=None) -> Statistic:  # type: ignore[no-untyped-def]
+def average_precision(
+    predicted: Predicted, confidence: Confidence, true: Sequence[bm.Boxes], label: str | None = None
+) -> Statistic:
     return bm.average_precision(bm.RankedBoxes.of(predicted, confidence, true, label))
 
 
@@ -119,7 +128,7 @@ def test_average_precision_equals_scikit_learns_curve_interpolated(seed: int) ->
     assert value(average_precision(predicted, confidence, true), n + missed) == pytest.approx(expected)
 
 
-def random_boxes(seed: int, images: int = 25) -> tuple[list, list, list]:  # type: ignore[type-arg]
+def random_boxes(seed: int, images: int = 25) -> tuple[Predicted, Confidence, list[bm.Boxes]]:
     """Predicted boxes (some images unanswered or empty), their confidences (all different), true boxes."""
     rng = np.random.default_rng(seed)
 
@@ -153,7 +162,7 @@ def test_ap50_equals_pycocotools(seed: int) -> None:
     assert value(mean, len(true)) == pytest.approx(np.mean(list(expected.values())))
 
 
-def coco_ap50(predicted: list, confidence: list, true: list) -> dict[str, float]:  # type: ignore[type-arg]
+def coco_ap50(predicted: Predicted, confidence: Confidence, true: list[bm.Boxes]) -> dict[str, float]:
     """AP at IoU 0.5 of either label, by the official code."""
     pytest.importorskip("pycocotools")
     from pycocotools.coco import COCO
@@ -169,14 +178,14 @@ def coco_ap50(predicted: list, confidence: list, true: list) -> dict[str, float]
             "info": {}, "images": [{"id": i} for i in range(len(true))],
             "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}],
             "annotations": [
-                {"id": n + 1, "image_id": i, "category_id": "ab".index(b.label) + 1, "bbox": corner(b),
+                {"id": n + 1, "image_id": i, "category_id": "ab".index(str(b.label)) + 1, "bbox": corner(b),
                  "area": b.area, "iscrowd": 0}
                 for n, (i, b) in enumerate(boxes)
             ],
         }  # fmt: skip
         truth.createIndex()
         found = truth.loadRes([
-            {"image_id": i, "category_id": "ab".index(b.label) + 1, "bbox": corner(b), "score": s}
+            {"image_id": i, "category_id": "ab".index(str(b.label)) + 1, "bbox": corner(b), "score": s}
             for i, (image, scores) in enumerate(zip(predicted, confidence, strict=True))
             for b, s in zip(image or (), scores, strict=True)
         ])  # fmt: skip
@@ -216,10 +225,13 @@ def test_froc_by_hand_and_of_nothing() -> None:
 def test_froc_weights_are_repeated_cases() -> None:
     predicted, confidence, true = random_boxes(3)
     times = np.random.default_rng(0).integers(3, size=len(true))
-    again = [[v for v, t in zip(values, times, strict=True) for _ in range(t)]
-             for values in (predicted, confidence, true)]  # fmt: skip
+
+    def again(values: Sequence[T]) -> list[T]:
+        return [v for v, t in zip(values, times, strict=True) for _ in range(t)]
+
+    repeated = bm.RankedBoxes.of(again(predicted), again(confidence), again(true))
     weighted = bm.froc(bm.RankedBoxes.of(predicted, confidence, true)).of(times[None, :].astype(float))[0]
-    assert weighted == pytest.approx(value(bm.froc(bm.RankedBoxes.of(*again)), int(times.sum())))
+    assert weighted == pytest.approx(value(bm.froc(repeated), int(times.sum())))
 
 
 def test_the_order_of_the_cases_has_no_influence() -> None:
@@ -245,7 +257,7 @@ def test_weights_are_repeated_cases() -> None:
     confidence = [tuple(rng.random(2)) for _ in range(12)]
     times = rng.integers(3, size=12)
 
-    def again(values: list) -> list:  # type: ignore[type-arg]
+    def again(values: Sequence[T]) -> list[T]:
         return [v for v, count in zip(values, times, strict=True) for _ in range(count)]
 
     weighted = average_precision(predicted, confidence, true).of(times[None, :].astype(float))[0]

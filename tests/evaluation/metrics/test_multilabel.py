@@ -13,6 +13,7 @@ from vrft_aug.evaluation.metrics import medmnist_official, multilabel
 from vrft_aug.evaluation.metrics.case_rows import Row, joined
 from vrft_aug.evaluation.metrics.multilabel import LabelSets
 from vrft_aug.evaluation.metrics.votes import true_labels, vote_shares
+from vrft_aug.nouns import TaskKind
 
 
 def random_sets(seed: int, n: int = 60, labels: int = 4, absent: bool = False) -> LabelSets:
@@ -81,8 +82,8 @@ def official(task: str, true: np.ndarray, score: np.ndarray) -> tuple[float, flo
     return sk.accuracy_score(true, score.argmax(axis=1)), float(np.mean(areas))
 
 
-def both(kind: str, labels: tuple[str, ...], rows: list[Row]) -> list[float]:
-    return [value(one, len(rows)) for one in medmnist_official.scores(kind, labels, rows)]  # type: ignore[arg-type]
+def both(kind: TaskKind, labels: tuple[str, ...], rows: list[Row]) -> list[float]:
+    return [value(one, len(rows)) for one in medmnist_official.scores(kind, labels, rows)]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -95,13 +96,13 @@ def test_medmnist_figures_follow_the_evaluators_definition(seed: int) -> None:
     rng = np.random.default_rng(seed)
     drawn = zip(rng.integers(2, size=50).tolist(), rng.integers(1, 8, size=50).tolist(), strict=True)
     two = [row(LABELS[t], {LABELS[0]: 8 - v, LABELS[1]: v}, 8) for t, v in drawn]
-    true, shares = (f("classify", LABELS[:2], two) for f in (true_labels, vote_shares))
+    true, shares = true_labels("classify", LABELS[:2], two), vote_shares("classify", LABELS[:2], two)
     assert both("classify", LABELS[:2], two) == pytest.approx(official("binary-class", true[:, 1], shares))
 
     sets = [joined([label for label in LABELS if rng.random() < 0.5]) for _ in range(121)]
     several = [row(now, dict(Counter([now, now, before])), 3) for before, now in pairwise(sets)]
     several[::3] = [row(one.truth or "", {"mild": 3}, 3) for one in several[::3]]
-    true, shares = (f("multilabel", LABELS, several) for f in (true_labels, vote_shares))
+    true, shares = true_labels("multilabel", LABELS, several), vote_shares("multilabel", LABELS, several)
     expected = official("multi-label, binary-class", true, shares)
     assert both("multilabel", LABELS, several) == pytest.approx(expected)
 
