@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from helpers.data_files import CSV, recipe_mapping, save_recipe_mapping
-from vrft_aug.data.settings import CsvData
+from vrft_aug.data.readers.table import CsvData
 from vrft_aug.errors import UserError
 from vrft_aug.recipe.file import copy_recipe, load_recipe, save_recipe, shipped_recipes
 
