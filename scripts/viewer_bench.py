@@ -1,6 +1,6 @@
-"""How fast is the viewer with 10,000 rollouts? Writes the figures into docs/viewer.md.
+"""How fast is the viewer with 10,000 rollouts? Writes the figures into docs/how-to/viewer.md.
 
-    python scripts/viewer_bench.py [--rollouts 10000] [--docs docs/viewer.md]
+    python scripts/viewer_bench.py [--rollouts 10000] [--docs docs/how-to/viewer.md]
 
 Times are taken in the browser (Chromium, headless): from the input event to the page that shows the result.
 """
@@ -47,7 +47,7 @@ def main() -> None:
     """Make the run, open it, filter it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rollouts", type=int, default=10_000)
-    parser.add_argument("--docs", type=Path, default=Path("docs/viewer.md"))
+    parser.add_argument("--docs", type=Path, default=Path("docs/how-to/viewer.md"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run = write_run(Path(folder) / "bench", given.rollouts)

@@ -8,8 +8,8 @@ from vrft_aug.training.alarms import RULES
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "vrft_aug"
-REWARDS = (ROOT / "docs" / "rewards.md").read_text(encoding="utf-8")
-PAPER = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
+REWARDS = (ROOT / "docs" / "reference" / "rewards.md").read_text(encoding="utf-8")
+PAPER = (ROOT / "docs" / "concepts" / "paper.md").read_text(encoding="utf-8")
 
 
 def test_every_term_and_alarm_is_documented() -> None:

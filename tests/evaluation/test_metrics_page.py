@@ -1,4 +1,4 @@
-"""docs/metrics.md explains every metric there is, and no other."""
+"""docs/reference/metrics.md explains every metric there is, and no other."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from vrft_aug.evaluation.meanings import HEADLINES, MEANINGS
 from vrft_aug.evaluation.metrics.curves import Curves
 
-PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
 
 
 def test_every_metric_is_explained() -> None:

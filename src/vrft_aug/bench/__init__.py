@@ -5,5 +5,5 @@
 - `measure`: steps in turns, by part; equality of log-probabilities and gradients
 - `memory`: the peak of each arm, in a process of its own
 - `run`: a whole preset
-- `page`: docs/performance.md from saved results
+- `page`: docs/measured/performance.md from saved results
 """

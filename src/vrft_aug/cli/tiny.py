@@ -26,7 +26,7 @@ def tiny_build(
 
 @tiny_app.command("card")
 def tiny_card(
-    output: Annotated[Path, typer.Option("--output", "-o")] = Path("docs/tiny-model.md"),
+    output: Annotated[Path, typer.Option("--output", "-o")] = Path("docs/measured/tiny-model.md"),
     model: Annotated[str, typer.Option(help="`tiny` or a folder that `vrft tiny build` made.")] = "tiny",
     pictures: Annotated[int, typer.Option(min=10, help="New pictures of each modality.")] = 200,
 ) -> None:
