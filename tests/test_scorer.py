@@ -1,13 +1,13 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from vrft_aug.errors import UserError
-from vrft_aug.nouns import Box, Case, Prompt, Rollout, Target, Task
+from vrft_aug.nouns import Box, Case, Prompt, Rollout, Target, Task, TaskKind
 from vrft_aug.perception.spaces import BoxSpace, Frame
 from vrft_aug.recipe.schema import RewardConfig
-from vrft_aug.scorer import KINDS, TERMS, Scorer
+from vrft_aug.scorer import TERMS, Scorer
 
 GRADE = Task("g", "grade", "?", ("none", "mild", "severe"))
 CASE = Case("data/test/7", (), Target(label="mild"))
@@ -131,5 +131,7 @@ def test_a_reward_that_breaks_stops_the_run(name: str, message: str) -> None:
         rewards.score(CASE, PROMPT, GOOD, None)
 
 
-def test_the_registry_and_its_kinds_agree() -> None:
-    assert set(KINDS) <= set(TERMS)
+def test_the_registry_names_kinds_of_tasks_and_functions_that_say_what_they_do() -> None:
+    for name, term in TERMS.items():
+        assert set(term.kinds or ()) <= set(get_args(TaskKind)), name
+        assert term.function.__doc__, name

@@ -4,10 +4,12 @@ functions that other installed packages register by name as entry points."""
 from __future__ import annotations
 
 import importlib
+import math
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from numbers import Real
 from typing import Any, Literal
 
 from vrft_aug.errors import UserError, nearest
@@ -69,6 +71,26 @@ def installed(group: Group, name: str, ours: Collection[str]) -> Callable[..., A
 def installed_names(group: Group) -> list[str]:
     """What other packages register in the group, for messages that say what there is."""
     return sorted({point.name for point in _entry_points(group, tuple(sys.path))})
+
+
+def case_number(
+    what: str, function: Callable[..., Any], arguments: Mapping[str, Any], case: str
+) -> float | None:
+    """What a reward or metric function (`what`, for messages) says of a case; None: it does not apply.
+
+    Raises RuntimeError, from the cause and naming function and case, where it fails or gives something else
+    than a finite number or None.
+    """
+    try:
+        value = function(**arguments)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise RuntimeError(f"{what} failed on case {case!r}: {reason}") from error
+    if value is None:
+        return None
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise RuntimeError(f"{what} returned {value!r} for case {case!r}; expected a finite number or None")
+    return float(value)
 
 
 @lru_cache

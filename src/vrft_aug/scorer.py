@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -18,10 +17,10 @@ from vrft_aug.imitation.facts import check_consistency, check_facts, consistency
 from vrft_aug.imitation.recitation import recitation
 from vrft_aug.knowledge.bank_schema import KnowledgeBank
 from vrft_aug.labels import label_keys
-from vrft_aug.nouns import Case, Prompt, Rollout, Score, Task
+from vrft_aug.nouns import Case, Prompt, Rollout, Score, Task, TaskKind
 from vrft_aug.perception.reward import iou, iou_threshold, nearness
 from vrft_aug.perception.spaces import Frame
-from vrft_aug.plugins import load_function
+from vrft_aug.plugins import case_number, installed, installed_names, load_function
 from vrft_aug.recipe.schema import RewardConfig
 from vrft_aug.shaping.balance import check_balance, class_weights
 from vrft_aug.shaping.costs import check_costs, costs
@@ -31,42 +30,39 @@ from vrft_aug.shaping.label import accuracy
 from vrft_aug.shaping.label_set import label_set
 from vrft_aug.shaping.text import token_f1_reward
 
-TERMS: dict[str, Callable[..., Any]] = {
-    "format": format_reward,
-    "accuracy": accuracy,
-    "fuzzy_grade": fuzzy_grade,
-    "costs": costs,
-    "label_set": label_set,
-    "token_f1": token_f1_reward,
-    "iou": iou,
-    "iou_threshold": iou_threshold,
-    "nearness": nearness,
-    "recitation": recitation,
-    "consistency": consistency,
-    "grounding": grounding,
+
+@dataclass(frozen=True)
+class RewardTerm:
+    """A term of ours: its function, the kinds of task that it judges (None: all), and what else must hold.
+
+    `check` is called with what it names of the task, the bank, the counts and the term's settings.
+    """
+
+    function: Callable[..., Any]
+    kinds: tuple[TaskKind, ...] | None = None
+    check: Callable[..., None] | None = None
+
+
+LABELLED: tuple[TaskKind, ...] = ("classify", "grade", "multilabel")
+# A further term is one line here; terms of other packages register under `vrft_aug.rewards`.
+TERMS: dict[str, RewardTerm] = {
+    "format": RewardTerm(format_reward),
+    "accuracy": RewardTerm(accuracy, (*LABELLED, "answer")),
+    "fuzzy_grade": RewardTerm(fuzzy_grade, ("grade",)),
+    "costs": RewardTerm(costs, ("classify", "grade"), check_costs),
+    "label_set": RewardTerm(label_set, ("multilabel",)),
+    "token_f1": RewardTerm(token_f1_reward, ("answer",)),
+    "iou": RewardTerm(iou, ("localise",)),
+    "iou_threshold": RewardTerm(iou_threshold, ("localise",)),
+    "nearness": RewardTerm(nearness, ("localise",)),
+    "recitation": RewardTerm(recitation),
+    "consistency": RewardTerm(consistency, LABELLED, check_consistency),
+    "grounding": RewardTerm(grounding, check=check_facts),
 }
 FLAT = 1e-6  # totals that differ by no more are equal up to rounding
-# The kinds of task that a term judges, where it does not judge all.
-KINDS: dict[str, tuple[str, ...]] = {
-    "accuracy": ("classify", "grade", "multilabel", "answer"),
-    "fuzzy_grade": ("grade",),
-    "costs": ("classify", "grade"),
-    "label_set": ("multilabel",),
-    "token_f1": ("answer",),
-    "consistency": ("classify", "grade", "multilabel"),
-    "iou": ("localise",),
-    "iou_threshold": ("localise",),
-    "nearness": ("localise",),
-}
 # What a term may name; all else is a setting. `bank` is the task's knowledge, `label_counts` those of the
 # training split; both None where the recipe has no bank, or no term that is balanced.
 SUPPLIED = ("answer", "case", "task", "prompt", "rollout", "bank", "label_counts")
-# What else must hold: called with what it names of the task, the bank, the counts and the term's settings.
-CHECKS: dict[str, Callable[..., None]] = {
-    "costs": check_costs,
-    "consistency": check_consistency,
-    "grounding": check_facts,
-}
 
 
 @dataclass(frozen=True)
@@ -115,8 +111,7 @@ class Scorer:
             check_balance(self.task, term.settings["balance"])
             if term.name == "accuracy" and self.task.kind == "multilabel":
                 raise UserError("accuracy of whole sets of labels has no balance; give it to label_set")
-        if term.name in CHECKS:
-            check = CHECKS[term.name]
+        if term.name in TERMS and (check := TERMS[term.name].check):
             known = {**self._given, **term.settings}
             check(**{name: known[name] for name in inspect.signature(check).parameters if name in known})
 
@@ -143,7 +138,15 @@ class Scorer:
         """
         answer = parse(rollout, self.task, frame)
         supplied = {"answer": answer, "case": case, "prompt": prompt, "rollout": rollout, **self._given}
-        terms = {term.name: _judge(term, supplied, case) for term in self._terms}
+        terms = {
+            term.name: case_number(
+                f"reward {term.name!r}",
+                term.function,
+                {**{name: supplied[name] for name in term.wants}, **term.settings},
+                case.id,
+            )
+            for term in self._terms
+        }
         weights = {term.name: term.weight for term in self._terms}
         total = math.fsum(weights[name] * value for name, value in terms.items() if value is not None)
         return Score(total=total, terms=terms, answer=answer, weights=weights)
@@ -151,35 +154,32 @@ class Scorer:
 
 def counts_labels(name: str, reward: RewardConfig) -> bool:
     """Whether a term is given the label counts of the training split: it is balanced, or the user's own."""
-    return ":" in name or reward.settings.get("balance", "none") != "none"
+    return name not in TERMS or reward.settings.get("balance", "none") != "none"
 
 
-def _judge(term: _Term, supplied: Mapping[str, Any], case: Case) -> float | None:
-    try:
-        value = term.function(**{name: supplied[name] for name in term.wants}, **term.settings)
-    except Exception as error:
-        what = f"{type(error).__name__}: {error}"
-        raise RuntimeError(f"reward {term.name!r} failed on case {case.id!r}: {what}") from error
-    if value is None:
-        return None
-    if not isinstance(value, Real) or not math.isfinite(value):
-        raise RuntimeError(
-            f"reward {term.name!r} returned {value!r} for case {case.id!r}; expected a finite number or None"
-        )
-    return float(value)
+def _function(name: str) -> Callable[..., Any]:
+    """The function of a term: ours, that of an installed package, or one that the recipe names by module."""
+    if ":" in name:
+        return load_function(name)
+    if theirs := installed("rewards", name, TERMS):
+        return theirs
+    if name in TERMS:
+        return TERMS[name].function
+    known = [*TERMS, *installed_names("rewards")]
+    raise UserError(
+        f"reward {name!r} does not exist; expected {', '.join(known)} or package.module:function"
+        f"{nearest(name, known)}"
+    )
 
 
 def _term(name: str, config: RewardConfig, task: Task) -> _Term:
-    if name not in TERMS and ":" not in name:
-        known = f"{', '.join(TERMS)} or package.module:function"
-        raise UserError(f"reward {name!r} does not exist; expected {known}{nearest(name, TERMS)}")
-    if task.kind not in KINDS.get(name, (task.kind,)):
-        judged = " and ".join(KINDS[name])
+    function, ours = _function(name), TERMS.get(name)
+    if ours is not None and ours.kinds is not None and task.kind not in ours.kinds:
+        judged = " and ".join(ours.kinds)
         raise UserError(f"reward {name!r} judges {judged} tasks; task {task.name!r} is of kind {task.kind!r}")
-    if not math.isfinite(config.weight) or (name in TERMS and config.weight < 0):
+    if not math.isfinite(config.weight) or (ours and config.weight < 0):
         hint = " (use delta: -1 to penalise)" if name == "recitation" else ""
         raise UserError(f"reward {name!r} has weight {config.weight}; expected a number from 0 up{hint}")
-    function = TERMS[name] if name in TERMS else load_function(name)
     parameters = inspect.signature(function).parameters
     settings = _settings(name, function, config.settings)
     return _Term(name, function, config.weight, tuple(p for p in SUPPLIED if p in parameters), settings)
