@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vrft_aug.errors import UserError, nearest
-from vrft_aug.evaluation.meanings import HEADLINES
+from vrft_aug.evaluation.meanings import HEADLINES, Meaning
 from vrft_aug.evaluation.metrics.bootstrap import Floats, Metric, Statistic, resample, summary
 from vrft_aug.evaluation.metrics.case_rows import Row
 from vrft_aug.evaluation.metrics.catalogue import groups, right_cases, statistics
@@ -58,6 +58,7 @@ class Comparison:
     tests: Mapping[Pair, Mapping[str, Significance]]  # as `differences`, without those that have no interval
     mcnemar: Mapping[Pair, McNemar]  # empty where it does not apply, see `notes`
     notes: tuple[str, ...]  # what a reader must know
+    meanings: Mapping[str, Meaning]  # how the metrics are called and read, by name
 
 
 def compare(
@@ -100,6 +101,7 @@ def compare(
         tests=_tests(pairs, headline, draws),
         mcnemar=mcnemar,
         notes=(*_data_notes(aligned), *why_not),
+        meanings={name: one for runs in arms.values() for run in runs for name, one in run.meanings.items()},
     )
 
 
@@ -202,7 +204,7 @@ def _data_notes(arms: Mapping[str, Sequence[Report]]) -> list[str]:
 
 def _means(runs: Sequence[Report]) -> dict[str, Statistic]:
     """Of every metric the mean over runs, where all runs have it."""
-    parts = [statistics(r.kind, r.labels, r.rows, r.medmnist) for r in runs]
+    parts = [statistics(r.kind, r.labels, r.rows, r.medmnist, r.named) for r in runs]
     keys = [key for key in parts[0] if not key[1] and all(key in part for part in parts)]
     return {key[0]: _mean([part[key] for part in parts]) for key in keys}
 

@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from vrft_aug.evaluation.comparison import Comparison
-from vrft_aug.evaluation.meanings import MEANINGS
 from vrft_aug.evaluation.metrics.bootstrap import Metric
 from vrft_aug.evaluation.significance import Significance
 from vrft_aug.evaluation.tables import arms_markdown, arms_table, markdown
@@ -89,8 +88,9 @@ def comparison_json(compared: Comparison) -> dict[str, Any]:
 
 
 def _differences(compared: Comparison) -> list[list[str]]:
+    title = {name: meaning.title for name, meaning in compared.meanings.items()}
     return [
-        [f"{of} − {minus}", MEANINGS[name].title, signed(metric), *_p(compared.tests[of, minus].get(name))]
+        [f"{of} − {minus}", title[name], signed(metric), *_p(compared.tests[of, minus].get(name))]
         for (of, minus), by_name in compared.differences.items()
         for name, metric in by_name.items()
     ]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.measure import Source, Written, measure_rollouts
+from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.evaluation.provenance import hash_folder
 from vrft_aug.evaluation.report_data import Report, save_report
 from vrft_aug.nouns import Rollout
@@ -27,6 +28,7 @@ def evaluate(policy: Policy, recipe: Recipe, taskset: TaskSet | None = None) -> 
     absent or wrong.
     """
     wanted, source = recipe.evaluation, Source(policy.name, _model_hash(policy))
+    named_metrics(recipe)  # what is wrong with them is said before anything is generated
     taskset = taskset or evaluation_taskset(recipe, policy.space)
     check_lengths(policy, "evaluation", taskset, wanted.max_new_tokens)
     frames = [case_frame(taskset.task, case, policy.frame) for case in taskset.cases]

@@ -19,6 +19,11 @@ class Meaning:
     better: int = 1  # 1: higher is better, -1: lower, 0: neither
     share: bool = True  # between 0 and 1 (kappa: -1 and 1); False: a count or a distance
 
+    @property
+    def direction(self) -> str:
+        """`higher is better`, `lower is better`, or "" where it is neither."""
+        return {1: "higher is better", -1: "lower is better"}.get(self.better, "")
+
 
 MEANINGS = {
     "accuracy": Meaning("Accuracy", "answered right; no answer is wrong"),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vrft_aug.answer import parse
+from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.evaluation.provenance import (
     Provenance,
     hash_cases,
@@ -70,5 +71,6 @@ def measure_rollouts(recipe: Recipe, taskset: TaskSet, written: Written, source:
         ),
         prompts=taskset.prompts,
         bank=taskset.bank,
+        metrics=named_metrics(recipe),
         medmnist=recipe.tasks[taskset.task.name].data.reader == "medmnist",
     )

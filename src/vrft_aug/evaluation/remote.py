@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vrft_aug.evaluation.measure import Source, Written, measure_rollouts
+from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.evaluation.report_data import Report
 from vrft_aug.nouns import Case, Prompt, Rollout
 from vrft_aug.perception.model_view import model_view
@@ -32,6 +33,7 @@ def evaluate_endpoint(endpoint: Endpoint, recipe: Recipe, concurrency: int = CON
     `model` settings (see perception/model_view.py). Raises UserError where data is absent or wrong, and where
     the server fails for good.
     """
+    named_metrics(recipe)  # what is wrong with them is said before anything is asked
     wanted, source = recipe.evaluation, Source(f"{endpoint.model} at {endpoint.base_url}")
     view = model_view(recipe.model.model_copy(update={"name": endpoint.model}))
     taskset = evaluation_taskset(recipe, view.space)

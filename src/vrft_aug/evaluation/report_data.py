@@ -10,8 +10,10 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from vrft_aug.errors import UserError
+from vrft_aug.evaluation.meanings import MEANINGS, Meaning
 from vrft_aug.evaluation.metrics import curves
 from vrft_aug.evaluation.metrics.bootstrap import Metric, measure
+from vrft_aug.evaluation.metrics.case_metrics import CaseMetric
 from vrft_aug.evaluation.metrics.case_rows import Row, make_rows
 from vrft_aug.evaluation.metrics.catalogue import (
     Key,
@@ -41,7 +43,7 @@ class Report:
     kind: TaskKind
     labels: tuple[str, ...]
     split: str
-    metrics: Mapping[str, Metric]  # by the names of `meanings.MEANINGS`
+    metrics: Mapping[str, Metric]  # by the names of `meanings`
     per_class: Mapping[str, Mapping[str, Metric]]  # label -> name -> metric
     failures: Mapping[str, Metric]  # reason -> share of the cases
     confusion: tuple[tuple[int, ...], ...] | None  # truth by row, answer by column, "no answer" last
@@ -52,6 +54,12 @@ class Report:
     provenance: Provenance
     medmnist: bool = False  # with the figures of MedMNIST's official evaluator
     curves: Curves = field(default_factory=Curves)
+    named: Mapping[str, Meaning] = field(default_factory=dict)  # the metrics that the recipe names
+
+    @property
+    def meanings(self) -> Mapping[str, Meaning]:
+        """How every metric of the report is called and read, by name."""
+        return {**MEANINGS, **self.named}
 
 
 def build_report(
@@ -68,21 +76,23 @@ def build_report(
     prompts: Sequence[Prompt] | None = None,
     bank: KnowledgeBank | None = None,
     medmnist: bool = False,
+    metrics: Sequence[CaseMetric] = (),
 ) -> Report:
     """Judge greedy answers (one a case, with the rollouts they were parsed from) and sampled ones, if any.
 
     `prompts` tell what knowledge the reasoning may have recited, `bank` what it may be checked by; `medmnist`
-    adds the official figures.
+    adds the official figures, `metrics` those that the recipe names.
 
     Raises UserError where no case has what the task asks for.
     """
-    rows = make_rows(task, cases, answers, rollouts, sampled, prompts, bank)
+    rows = make_rows(task, cases, answers, rollouts, sampled, prompts, bank, metrics)
     if not rows:
         raise UserError(
             f"task {task.name!r}: none of the {len(cases)} cases of split {split!r} has a target of kind "
             f"{task.kind!r}; check the split and the columns or annotations that the recipe names"
         )
-    found = statistics(task.kind, task.labels, rows, medmnist)
+    named = {metric.name: metric.meaning for metric in metrics}
+    found = statistics(task.kind, task.labels, rows, medmnist, named)
     measured = measure(found, groups(rows), replicates=bootstrap, seed=seed)
     per_class: dict[str, dict[str, Metric]] = {}
     for (name, label), metric in measured.items():
@@ -104,6 +114,7 @@ def build_report(
         provenance=provenance,
         medmnist=medmnist,
         curves=_curves(task, rows, measured),
+        named=named,
     )
 
 

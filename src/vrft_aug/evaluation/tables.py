@@ -8,7 +8,6 @@ from rich.table import Table
 from rich.text import Text
 
 from vrft_aug.evaluation.comparison import ArmMetric, Comparison, compare
-from vrft_aug.evaluation.meanings import MEANINGS
 from vrft_aug.evaluation.report_data import Report
 
 Arms = Mapping[str, Report | Sequence[Report]]  # an arm is a report, or one for each training seed
@@ -56,9 +55,9 @@ def metrics_table(report: Report) -> Table:
     table = Table(box=None, pad_edge=False)
     for title in ("Metric", "Value [95 %]", "n"):
         table.add_column(title, justify="left" if title == "Metric" else "right")
-    lines = [(MEANINGS[name].title, metric) for name, metric in report.metrics.items()]
+    lines = [(report.meanings[name].title, metric) for name, metric in report.metrics.items()]
     for label, by_name in report.per_class.items():
-        lines += [(f"{MEANINGS[name].title}, {label}", metric) for name, metric in by_name.items()]
+        lines += [(f"{report.meanings[name].title}, {label}", metric) for name, metric in by_name.items()]
     for threshold in report.curves.thresholds:
         lines += [
             (f"Sensitivity from {threshold.label}", threshold.sensitivity),
@@ -78,7 +77,7 @@ def _compared(arms: Arms) -> Comparison:
 
 def _cells(compared: Comparison) -> tuple[list[str], dict[str, list[ArmMetric]]]:
     """The titles of the headline metrics, and by arm their values."""
-    titles = [MEANINGS[name].title for name in compared.headline]
+    titles = [compared.meanings[name].title for name in compared.headline]
     return titles, {
         name: [arm[metric] for metric in compared.headline] for name, arm in compared.arms.items()
     }

@@ -14,6 +14,7 @@ from rich.console import Console
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.cautions import cautions
 from vrft_aug.evaluation.evaluate import evaluate
+from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.evaluation.provenance import hash_cases, package_versions
 from vrft_aug.evaluation.report_data import load_report, save_report
 from vrft_aug.files import write_text
@@ -42,6 +43,7 @@ def train(recipe: Recipe, output: Path, resume: bool = False, overwrite: bool = 
         raise UserError("vrft train runs in one process for now; start it without torchrun or accelerate")
     if not recipe.stages:
         raise UserError(f"recipe {recipe.name!r} has no stages to train; expected at least one under stages")
+    named_metrics(recipe)  # what is wrong with them is said before hours of training
     new = is_new_run(recipe, output, resume, overwrite)
     tasksets, judged = check_run(recipe, load_policy(recipe.model))
     if new:

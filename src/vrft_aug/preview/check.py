@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from vrft_aug.errors import UserError
+from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.knowledge.validate import check_bank
 from vrft_aug.nouns import Case, Task
@@ -39,6 +40,7 @@ class CheckedPart:
 
 def check_recipe(recipe: Recipe) -> list[CheckedPart]:
     """Every stage in order, then the evaluation. Raises UserError for the first thing that is wrong."""
+    named_metrics(recipe)
     space = BoxSpace("processed")  # no prompt is shown, so how it words coordinates does not matter
     for name, config in recipe.tasks.items():
         if config.knowledge is not None:

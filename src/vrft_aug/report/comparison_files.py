@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from vrft_aug.evaluation.comparison import Comparison
 from vrft_aug.evaluation.comparison_tables import comparison_csv, comparison_json, comparison_markdown
-from vrft_aug.evaluation.meanings import MEANINGS
 from vrft_aug.evaluation.metrics.bootstrap import Metric
 from vrft_aug.files import write_bytes, write_text
 from vrft_aug.report.plots import INK, STYLE, arm_colour
@@ -51,8 +50,9 @@ def plot(compared: Comparison, kind: str) -> bytes:
         for axes, name in zip(grid[0], compared.headline, strict=True):
             shown = [compared.arms[arm][name].metric for arm in arms]
             _whiskers(axes, arms, shown, [arm_colour(arms, arm) for arm in arms])
-            direction = {1: " (higher is better)", -1: " (lower is better)", 0: ""}[MEANINGS[name].better]
-            axes.set_title(MEANINGS[name].title + direction, fontsize=8)
+            meaning = compared.meanings[name]
+            direction = f" ({meaning.direction})" if meaning.direction else ""
+            axes.set_title(meaning.title + direction, fontsize=8)
         if pairs:
             for axes, name in zip(grid[1], compared.headline, strict=True):
                 names = [f"{of} − {minus}" for of, minus in pairs]

@@ -14,7 +14,7 @@ import numpy as np
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.cautions import cautions
 from vrft_aug.evaluation.comparison import compare
-from vrft_aug.evaluation.meanings import HEADLINES, MEANINGS
+from vrft_aug.evaluation.meanings import HEADLINES
 from vrft_aug.evaluation.metrics.catalogue import REASONS
 from vrft_aug.evaluation.report_data import Report
 from vrft_aug.files import write_text
@@ -35,8 +35,6 @@ from vrft_aug.run.layout import REPORT_PAGE
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-UNBOUNDED = [name for name, meaning in MEANINGS.items() if not meaning.share]  # no bar from 0 to 1
 
 
 def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
@@ -72,6 +70,7 @@ def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
     if report is not None:
         context |= {
             "headline": HEADLINES[report.kind],
+            "meanings": report.meanings,
             "class_metrics": list(next(iter(report.per_class.values()), {})),
             "by_patient": _by_patient(report),
             "failures": [(reason, metric) for reason, metric in report.failures.items() if metric.value],
@@ -114,6 +113,7 @@ def write_comparison(
         "most_runs": max(map(len, runs.values())),
         "by_patient": _by_patient(first),
         "compared": compared,
+        "meanings": compared.meanings,
         "pairs": len(compared.differences),
         "metric_names": list(dict.fromkeys(name for arm in compared.arms.values() for name in arm)),
         "colours": {arm: plots.arm_colour(list(arms), arm) for arm in arms},
@@ -141,8 +141,6 @@ def _write(path: Path, template: str, context: Mapping[str, Any]) -> Path:
 def _environment() -> Environment:
     environment = page_templates("report")
     environment.globals.update(
-        meanings=MEANINGS,
-        unbounded=UNBOUNDED,
         rewards_of=rewards_of,
         rollouts_of=rollouts_of,
         minutes=minutes,

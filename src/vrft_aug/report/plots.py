@@ -11,7 +11,6 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from vrft_aug.evaluation.comparison import Comparison
-from vrft_aug.evaluation.meanings import MEANINGS
 from vrft_aug.evaluation.metrics.bootstrap import Metric
 from vrft_aug.evaluation.report_data import Report
 from vrft_aug.report.training_curves import Series, smoothed
@@ -102,8 +101,8 @@ def forest(compared: Comparison, what: str) -> Markup:
                     axes.plot(
                         runs, [place + 0.25] * len(runs), "o", markersize=3.5, fillstyle="none", color=INK
                     )
-            direction = {1: "higher is better", -1: "lower is better", 0: ""}[MEANINGS[name].better]
-            axes.set(title=MEANINGS[name].title, xlabel=direction, ylim=(len(arms) - 0.4, -0.6))
+            meaning = compared.meanings[name]
+            axes.set(title=meaning.title, xlabel=meaning.direction, ylim=(len(arms) - 0.4, -0.6))
             axes.set_yticks(range(len(arms)), [_short(arm) for arm in arms])
             axes.tick_params(axis="y", length=0)
             axes.grid(True, axis="x")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vrft_aug.evaluation.metrics.box_detection import agreement, ranks
+from vrft_aug.evaluation.metrics.case_metrics import CaseMetric
 from vrft_aug.evaluation.metrics.reasoning import Checks, checks, figures
 from vrft_aug.knowledge.bank_schema import KnowledgeBank
 from vrft_aug.labels import normalise
@@ -33,7 +34,8 @@ class Row:
     confidence: tuple[float, ...] = ()  # of each of `boxes`
     votes: Mapping[str, int] = field(default_factory=dict)  # sampled answers (free text normalised), counted
     samples: int = 0  # sampled completions; those without an answer have no vote
-    figures: Mapping[str, float] = field(default_factory=dict)  # of the reasoning, see `reasoning.FIGURES`
+    # Of the reasoning, see `reasoning.FIGURES`, and by the metrics that the recipe names.
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def make_rows(
@@ -44,16 +46,27 @@ def make_rows(
     sampled: Sequence[Sequence[Answer]] | None,
     prompts: Sequence[Prompt] | None = None,
     bank: KnowledgeBank | None = None,
+    metrics: Sequence[CaseMetric] = (),
 ) -> list[Row]:
     """A row for every case whose target holds what the task asks for, in the order of the cases.
 
-    `prompts` tell what knowledge the reasoning may have recited, `bank` what it may be checked by.
+    `prompts` tell what knowledge the reasoning may have recited, `bank` what it may be checked by; `metrics`
+    are those that the recipe names.
     """
     known = checks(task, bank)
     samples = sampled if sampled is not None else [()] * len(cases)
-    knowledge = [prompt.knowledge for prompt in prompts] if prompts is not None else [""] * len(cases)
-    everything = zip(cases, answers, rollouts, samples, knowledge, strict=True)
-    return [_row(task, known, *one) for one in everything if _truth(task, one[0]) is not None]
+    told = prompts if prompts is not None else [Prompt((), ())] * len(cases)
+    everything = zip(cases, answers, rollouts, samples, told, strict=True)
+    rows = []
+    for case, answer, rollout, own, prompt in everything:
+        if _truth(task, case) is not None:
+            supplied = {"answer": answer, "case": case, "task": task, "prompt": prompt, "rollout": rollout}
+            supplied |= {"bank": bank, "samples": own}
+            numbers = {metric.name: metric.of(supplied) for metric in metrics}
+            row = _row(task, known, case, answer, rollout, own, prompt.knowledge)
+            named = {name: number for name, number in numbers.items() if number is not None}
+            rows.append(replace(row, figures={**row.figures, **named}))
+    return rows
 
 
 def vote_key(kind: TaskKind, value: str) -> str:

@@ -5,7 +5,7 @@ All of them can be computed again from the rows of a saved report: comparisons a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +36,16 @@ def groups(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 
 def statistics(
-    kind: TaskKind, labels: Sequence[str], rows: Sequence[Row], medmnist: bool = False
+    kind: TaskKind,
+    labels: Sequence[str],
+    rows: Sequence[Row],
+    medmnist: bool = False,
+    named: Collection[str] = (),
 ) -> Statistics:
     """Every metric of a task, overall (label "") and by label; of failures, by reason.
 
-    `medmnist` adds the two figures of the official MedMNIST evaluator, where the task has labels.
+    `medmnist` adds the two figures of the official MedMNIST evaluator, where the task has labels; `named` are
+    the metrics that the recipe names.
     """
     if kind == "localise":
         found = _of_boxes(labels, rows)
@@ -54,7 +59,7 @@ def statistics(
         found |= _of_votes(kind, labels, rows)
     if medmnist and kind not in ("localise", "answer"):
         found["medmnist_acc", ""], found["medmnist_auc", ""] = medmnist_official.scores(kind, labels, rows)
-    return found | _of_completions(rows)
+    return found | _of_completions(rows) | {(name, ""): _figure(name, rows) for name in named}
 
 
 def right_cases(kind: TaskKind, rows: Sequence[Row]) -> NDArray[np.bool_]:
@@ -207,8 +212,12 @@ def _of_completions(rows: Sequence[Row]) -> Statistics:
     }
     for name in reasoning.FIGURES:
         if any(name in row.figures for row in rows):
-            known = [name in row.figures for row in rows]
-            found[name, ""] = ratio([row.figures.get(name, 0.0) for row in rows], known)
+            found[name, ""] = _figure(name, rows)
     for reason in REASONS:
         found["failed", reason] = ratio([row.reason == reason for row in rows])
     return found
+
+
+def _figure(name: str, rows: Sequence[Row]) -> Statistic:
+    """The mean of a figure over the cases that have it."""
+    return ratio([row.figures.get(name, 0.0) for row in rows], [name in row.figures for row in rows])
