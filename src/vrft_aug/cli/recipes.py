@@ -21,14 +21,19 @@ def init(
     typer.echo(f"wrote {copy_recipe(name, destination)}")
 
 
-def check(recipe: RecipeArgument, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def check(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    decode: Annotated[bool, typer.Option("--decode", help="Open every picture; default: a sample.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check recipe, data, knowledge and rewards."""
     from vrft_aug.evaluation.provenance import knowledge_uses, use_line
     from vrft_aug.preview.check import check_recipe, part_lines
     from vrft_aug.recipe.file import load_recipe
 
     loaded = load_recipe(recipe, overrides or ())
-    parts, uses = check_recipe(loaded), knowledge_uses(loaded)
+    parts, uses = check_recipe(loaded, decode), knowledge_uses(loaded)
     if as_json:
         from dataclasses import asdict
 

@@ -1,29 +1,33 @@
 """Pictures from files and arrays, opened when needed, always as upright RGB.
 
-What becomes RGB how: grey is repeated; 16-bit, 32-bit and float grey is stretched from its darkest to its
-brightest pixel to 0-255 (12-bit films in 16-bit files would be black otherwise); palettes are looked up;
-transparency is composited on black; the EXIF turn is applied. Of several frames the first is taken.
+What becomes RGB how: grey is repeated; 8 bits stay as they are; deeper and signed pixels are shown in a
+robust range, see deep_pixels.py; palettes are looked up; transparency is composited on black; CMYK is
+converted; the EXIF turn is applied. A file of several pages or frames is refused unless the one to take is
+named.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from PIL import Image, ImageOps
 
+from vrft_aug.data import orientation
+from vrft_aug.data.deep_pixels import deep_picture, deep_values
 from vrft_aug.data.npz import read_row
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import ImageRef
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
-ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 swap width and height
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".j2k", ".gif")
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+LONGEST = 200  # times the shorter side; image processors refuse more
+REDUCED = 1  # of TIFF's tag 254: the page is a smaller copy of another
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,16 @@ class FileImage:
 
     path: Path
     case: str = ""
+    page: int | None = None  # of several pages or frames, counted from 0; None: there has to be only one
 
     def open(self) -> Image.Image:
         """The picture as upright RGB; UserError where it cannot be decoded."""
-        with decoding(self.path, self.case), Image.open(self.path) as image:
-            return to_rgb(image)
+        with decoding(self.path, self.case), _opened(self.path, self.page) as image:
+            return to_rgb(image, lambda: _opened(self.path, self.page))
+
+    def size(self) -> tuple[int, int]:
+        """Upright (width, height) in pixels from the header alone."""
+        return header_size(self.path, self.case, self.page)
 
 
 @dataclass(frozen=True)
@@ -52,38 +61,107 @@ class ArrayImage:
         return Image.fromarray(read_row(self.path, self.key, self.index)).convert("RGB")
 
 
-def header_size(path: Path, case: str = "") -> tuple[int, int]:
+@dataclass(frozen=True)
+class Header:
+    """How a picture lies in its file."""
+
+    stored: tuple[int, int]  # (width, height) in pixels, not turned
+    orientation: int  # EXIF's, 1 is upright
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Upright (width, height) in pixels."""
+        return orientation.turn_size(self.stored, self.orientation)
+
+
+def read_header(path: Path, case: str = "", page: int | None = None) -> Header:
+    """Without decoding a pixel; UserError where the file is no picture."""
+    with decoding(path, case), _opened(path, page) as image:
+        turned = _png_orientation(path) if image.format == "PNG" else orientation.of(image)
+        # Pillow turns a TIFF itself and has its size upright from the start
+        stored = orientation.turn_size(image.size, turned) if image.format == "TIFF" else image.size
+        return Header(stored, turned)
+
+
+def header_size(path: Path, case: str = "", page: int | None = None) -> tuple[int, int]:
     """Upright (width, height) in pixels from the header alone; UserError where the file is no picture."""
-    with decoding(path, case), Image.open(path) as image:
-        width, height = image.size
-        turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-    return (height, width) if turned else (width, height)
+    return read_header(path, case, page).size
 
 
 def image_size(image: ImageRef) -> tuple[int, int]:
-    """Upright (width, height) in pixels; of a file from its header alone."""
-    return header_size(image.path, image.case) if isinstance(image, FileImage) else image.open().size
+    """Upright (width, height) in pixels; without decoding where the reference knows it (`size`)."""
+    known: Any = getattr(image, "size", None)
+    size: tuple[int, int] = known() if callable(known) else image.open().size
+    return size
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """A copy as upright 8-bit RGB, see the top of this file."""
+def to_rgb(image: Image.Image, again: Callable[[], Image.Image] | None = None) -> Image.Image:
+    """The picture as upright 8-bit RGB, see the top of this file; `again` opens it a second time."""
+    values = deep_values(image, again or image.copy)
     image.load()
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I") or upright.mode == "F":
-        return _stretch(upright).convert("RGB")
+    turned = orientation.of(image)
+    if values is not None:
+        upright = orientation.turn(deep_picture(values), turned)
+    elif turned in orientation.TURNS:
+        upright = ImageOps.exif_transpose(image)
+    else:
+        upright = image  # not a copy: a large picture is in memory twice at most
     if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
         transparent = upright.convert("RGBA")
         black = Image.new("RGBA", upright.size, (0, 0, 0, 255))
         return Image.alpha_composite(black, transparent).convert("RGB")
-    return upright.convert("RGB")
+    return upright.convert("RGB")  # a copy, free of the file that it came from
 
 
-def _stretch(image: Image.Image) -> Image.Image:
-    """Grey of any depth to 8 bits: darkest pixel 0, brightest 255; a flat picture is black."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    low, high = float(values.min()), float(values.max())
-    scaled = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
-    return Image.fromarray(np.rint(scaled).astype(np.uint8))
+def _opened(path: Path, page: int | None) -> Image.Image:
+    """The file with its page chosen and its shape looked at, nothing decoded; ValueError where that fails."""
+    image = Image.open(path)
+    try:
+        _choose(image, page)
+        width, height = image.size
+        if max(width, height) > LONGEST * min(width, height):
+            raise ValueError(f"{width} x {height} pixels is too narrow; expected at most {LONGEST}:1")
+    except BaseException:
+        image.close()
+        raise
+    return image
+
+
+def _choose(image: Image.Image, page: int | None) -> None:
+    count = getattr(image, "n_frames", 1)
+    if image.format == "MPO":  # a camera's photograph, with its preview or depth behind it
+        count = 1
+    if count == 1 and not page:
+        return
+    whole = [n for n in range(count) if not _reduced(image, n)] if image.format == "TIFF" else [*range(count)]
+    if page is not None and page not in range(count):
+        raise ValueError(f"it has no page {page}; its {count} pages are counted from 0")
+    if page is None and len(whole) > 1:
+        raise ValueError(
+            f"it has {len(whole)} pages or frames and one picture is expected; name one (data.page, from 0), "
+            "or save each as a file"
+        )
+    image.seek(page if page is not None else whole[0] if whole else 0)
+
+
+def _png_orientation(path: Path) -> int:
+    """Of a PNG from its chunks alone: Pillow decodes the whole picture to look for one at the end."""
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, name = struct.unpack(">I4s", head)
+            if name == b"eXIf":
+                exif = Image.Exif()
+                exif.load(file.read(length))
+                return int(exif.get(orientation.TAG, orientation.UPRIGHT))
+            file.seek(length + 4, 1)
+    return orientation.UPRIGHT
+
+
+def _reduced(image: Image.Image, page: int) -> bool:
+    image.seek(page)
+    tags: Any = image.tag_v2  # type: ignore[attr-defined]
+    return bool(tags.get(254, 0) & REDUCED)
 
 
 @contextmanager

@@ -6,6 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from rich.console import Console
+from rich.progress import Progress
+
+from vrft_aug.data.open_all import check_pictures, pictures, sample
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.knowledge.bank import load_bank
@@ -16,6 +20,7 @@ from vrft_aug.recipe.schema import Recipe
 from vrft_aug.scorer import Scorer
 from vrft_aug.tasks.constant_answers import ConstantAnswers, taskset_constants
 from vrft_aug.tasks.demonstrations import with_demonstrations
+from vrft_aug.tasks.find import all_cases
 from vrft_aug.tasks.frames import frames_without_model
 from vrft_aug.tasks.taskset import TaskSet, load_taskset, stage_scorer
 
@@ -38,8 +43,11 @@ class CheckedPart:
     class_weights: dict[str, dict[str, float]] = field(default_factory=dict)  # by balanced term
 
 
-def check_recipe(recipe: Recipe) -> list[CheckedPart]:
-    """Every stage in order, then the evaluation. Raises UserError for the first thing that is wrong."""
+def check_recipe(recipe: Recipe, decode: bool = False) -> list[CheckedPart]:
+    """Every stage in order, then the evaluation; then pictures are opened, with `decode` all of all splits.
+
+    Raises UserError for the first thing that is wrong.
+    """
     named_metrics(recipe)
     space = BoxSpace("processed")  # no prompt is shown, so how it words coordinates does not matter
     for name, config in recipe.tasks.items():
@@ -48,6 +56,7 @@ def check_recipe(recipe: Recipe) -> list[CheckedPart]:
             if problems:
                 raise UserError(f"task {name!r}: {problems[0]}")
     parts = []
+    read: list[Case] = []
     for stage in recipe.stages:
         rollouts = stage.steps * stage.prompts_per_step * stage.generations if stage.method == "grpo" else 0
         for part, share in zip(stage.parts(), stage.shares(), strict=True):
@@ -56,11 +65,24 @@ def check_recipe(recipe: Recipe) -> list[CheckedPart]:
                 path = recipe.root() / part.demonstrations
                 taskset = with_demonstrations(taskset, path, frames_without_model(taskset.task, recipe.model))
             scorer = stage_scorer(part, taskset)
+            read += taskset.cases
             checked = _part(stage.name, "train", taskset.task, taskset.cases, round(rollouts * share))
             parts.append(_with_constants(checked, scorer, taskset, recipe) if rollouts else checked)
     wanted = recipe.evaluation
     taskset = load_taskset(recipe, wanted.task, wanted.split, wanted.injection, space, wanted.limit)
+    _open_pictures([*read, *taskset.cases], recipe if decode else None)
     return [*parts, _part("evaluation", wanted.split, taskset.task, taskset.cases, 0)]
+
+
+def _open_pictures(cases: Sequence[Case], all_of: Recipe | None) -> None:
+    """A sample of the pictures of these cases, or with `all_of` every picture of the recipe's tasks."""
+    if all_of is None:
+        check_pictures(sample(pictures(cases)))
+        return
+    images = pictures([*cases, *(case for name in all_of.tasks for case in all_cases(all_of, name))])
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("opening pictures", total=len(images))
+        check_pictures(images, lambda done: bar.advance(task, done))
 
 
 def _part(name: str, split: str, task: Task, cases: Sequence[Case], rollouts: int) -> CheckedPart:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from vrft_aug.data.cases import EmptySplit, load_cases
 from vrft_aug.data.splits import SPLITS
@@ -41,3 +41,14 @@ def first_case(recipe: Recipe, task_name: str) -> Case:
         except EmptySplit:
             continue
     raise UserError(f"task {task_name!r} has no cases at all")
+
+
+def all_cases(recipe: Recipe, task_name: str) -> Iterator[Case]:
+    """The cases of a task in every split that has any."""
+    config = recipe.tasks[task_name]
+    task = make_task(task_name, config)
+    for split in SPLITS:
+        try:
+            yield from load_cases(config.data, task, recipe.root(), split)
+        except EmptySplit:
+            continue

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vrft_aug.data.open_all import check_pictures, pictures, sample
 from vrft_aug.nouns import Case
 from vrft_aug.policy.lengths import check_lengths
 from vrft_aug.policy.load import Policy, lora_config
@@ -18,7 +19,7 @@ from vrft_aug.training.settings import grpo_settings, sft_settings
 
 
 def check_run(recipe: Recipe, policy: Policy) -> tuple[list[tuple[TaskSet, ...]], TaskSet]:
-    """Check settings, rewards, data and prompt lengths of all stages and of the evaluation.
+    """Check settings, rewards, data, prompt lengths and some pictures of all stages and of the evaluation.
 
     Gives what it has read: the taskset of every part of every stage, and that of the evaluation. Raises
     UserError for the first thing that is wrong.
@@ -30,6 +31,8 @@ def check_run(recipe: Recipe, policy: Policy) -> tuple[list[tuple[TaskSet, ...]]
     tasksets = [tuple(_taskset(recipe, part, policy) for part in stage.parts()) for stage in recipe.stages]
     judged = evaluation_taskset(recipe, policy.space)
     check_lengths(policy, "evaluation", judged, recipe.evaluation.max_new_tokens)
+    read = [case for parts in tasksets for taskset in parts for case in taskset.cases]
+    check_pictures(sample(pictures([*read, *judged.cases])))
     return tasksets, judged
 
 

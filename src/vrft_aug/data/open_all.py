@@ -1,0 +1,86 @@
+"""Pictures opened to see whether they can be: a sample in this process, all of them on all cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vrft_aug.errors import UserError
+from vrft_aug.nouns import Case, ImageRef
+
+SAMPLE = 64  # pictures that are opened where not all are asked for
+FEW = 256  # pictures that are not worth starting processes for
+NAMED = 3  # broken pictures that a message names
+LINE = 460  # characters of the message at most
+
+
+def pictures(cases: Iterable[Case]) -> list[ImageRef]:
+    """Every picture of the cases once, though several cases or tasks show it."""
+    seen: dict[Any, ImageRef] = {}
+    for case in cases:
+        for image in case.images:
+            seen.setdefault(_identity(image), image)
+    return list(seen.values())
+
+
+def sample(images: Sequence[ImageRef], size: int = SAMPLE) -> list[ImageRef]:
+    """At most `size` of them, spread evenly over their order: the same at every call."""
+    if len(images) <= size:
+        return list(images)
+    return [images[number * len(images) // size] for number in range(size)]
+
+
+def check_pictures(
+    images: Sequence[ImageRef], opened: Callable[[int], None] | None = None, processes: int | None = None
+) -> None:
+    """Open all of them; raises UserError that names the first that cannot be, and counts the others.
+
+    `opened` is called with 1 for each one done. More than a few are opened by `processes`: one a core.
+    """
+    found: list[tuple[ImageRef, str]] = []
+    for image, reason in zip(images, _reasons(images, processes or os.cpu_count() or 1), strict=True):
+        if opened is not None:
+            opened(1)
+        if reason is not None:
+            found.append((image, reason))
+    if found:
+        raise UserError(_line(found, len(images)))
+
+
+def _reasons(images: Sequence[ImageRef], processes: int) -> Iterator[str | None]:
+    if len(images) <= FEW or processes == 1:
+        yield from map(_reason, images)
+        return
+    spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    with ProcessPoolExecutor(processes, mp_context=spawn) as pool:
+        yield from pool.map(_reason, images, chunksize=16)
+
+
+def _reason(image: ImageRef) -> str | None:
+    """Why it cannot be opened, in one line, or None."""
+    try:
+        image.open()
+    except UserError as error:
+        return " ".join(str(error).split())
+    return None
+
+
+def _line(found: Sequence[tuple[ImageRef, str]], opened: int) -> str:
+    """The first in full, two more by name, the rest by their number."""
+    names = [Path(getattr(image, "path", "")).name[-60:] for image, _ in found[1:NAMED]]
+    more = f"; also {', '.join(names)}" if any(names) else ""
+    more += f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    head = f"{len(found)} of {opened} pictures opened cannot be used: " if opened > 1 else ""
+    return head + found[0][1][: LINE - len(head) - len(more)] + more
+
+
+def _identity(image: Any) -> Any:
+    """What makes two references the same picture: all but the case that they name in errors."""
+    if not is_dataclass(image) or isinstance(image, type):
+        return id(image)
+    return replace(image, case="") if any(field.name == "case" for field in fields(image)) else image
