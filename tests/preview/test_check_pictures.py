@@ -33,7 +33,7 @@ def test_a_truncated_picture_is_named(tmp_path: Path, more: tuple[str, ...]) -> 
     code, said = checked(tmp_path, *more)
     assert code == 2
     assert said.count("\n") == 1
-    assert "1 of 12 pictures opened cannot be used: " in said
+    assert f"1 of {12 if more else 11} pictures opened cannot be used: " in said  # one is for validation
     assert "i3.png of case set/test/i3 cannot be decoded: image file is truncated" in said
 
 

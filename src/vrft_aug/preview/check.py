@@ -80,7 +80,8 @@ def _open_pictures(cases: Sequence[Case], all_of: Recipe | None) -> None:
         check_pictures(sample(pictures(cases)))
         return
     images = pictures([*cases, *(case for name in all_of.tasks for case in all_cases(all_of, name))])
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("opening pictures", total=len(images))
         check_pictures(images, lambda done: bar.advance(task, done))
 
