@@ -191,8 +191,9 @@ def test_resuming_a_finished_run_changes_nothing(run: Path, recipe: Recipe) -> N
 
 
 def test_resuming_with_another_recipe_is_refused(run: Path, random_policy: Path) -> None:
-    other = shade_recipe(random_policy, SFT, {**GRPO, "trainer": {"learning_rate": 0.5}})
-    with pytest.raises(UserError, match=r"stages\.1\.trainer\.learning_rate = 0\.01.*now says 0\.5"):
+    other = shade_recipe(random_policy, {**SFT, "trainer": {"learning_rate": 0.5}}, GRPO)
+    wanted = r"stages\.0\.trainer\.learning_rate was 0\.01.*now says 0\.5; nothing trained can be kept"
+    with pytest.raises(UserError, match=wanted):
         train(other, run, resume=True)
 
 

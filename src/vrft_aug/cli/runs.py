@@ -29,6 +29,9 @@ def train(
     overrides: Overrides = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: runs/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    from_stage: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="With --resume: run this stage and all after it anew.")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Run the stages, evaluate, and write the report."""
@@ -37,11 +40,13 @@ def train(
     loaded = load_recipe(recipe, overrides or ())
     if resume and overwrite:
         raise UserError("--resume and --overwrite contradict each other; give one of them")
+    if from_stage is not None and not resume:
+        raise UserError("--from-stage goes with --resume: it says which stage of a run is run anew")
 
     from vrft_aug.experiments.run import train as run_stages  # takes seconds: a wrong recipe is told before
 
     run = output or Path("runs") / loaded.name
-    run_stages(loaded, run, resume, overwrite)
+    run_stages(loaded, run, resume, overwrite, from_stage)
     typer.echo(f"wrote {run}")
 
 

@@ -17,6 +17,7 @@ from vrft_aug.policy.progress_bar import watching
 from vrft_aug.recipe.file import load_recipe
 from vrft_aug.recipe.schema import ModelConfig, Recipe
 from vrft_aug.run.layout import EVALUATION, RUN_MODEL, RUN_RECIPE
+from vrft_aug.run.lock import run_locked
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.taskset import TaskSet, evaluation_taskset
 
@@ -52,7 +53,11 @@ def evaluate_path(source: str, recipe: Recipe | None = None, output: Path | None
             raise UserError(f"run {run} has no {RUN_MODEL} yet; finish it with `vrft train ... --resume`")
         if recipe is None:
             recipe, output = load_recipe(str(run / RUN_RECIPE)), output or run / EVALUATION
-        return _evaluated(written_model(recipe.model, model), recipe, output)
+        config = written_model(recipe.model, model)
+        if output != run / EVALUATION:
+            return _evaluated(config, recipe, output)
+        with run_locked(run, "vrft evaluate"):
+            return _evaluated(config, recipe, output)
     if recipe is None:
         raise UserError(
             f"{source} is not a run folder; a model needs a recipe that says what to evaluate it on"

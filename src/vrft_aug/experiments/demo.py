@@ -23,6 +23,7 @@ from vrft_aug.recipe.schema import Recipe, StageConfig
 from vrft_aug.report.page import write_comparison, write_report
 from vrft_aug.run.folder import is_new_run, start_run
 from vrft_aug.run.layout import EVALUATION, REPORT_PAGE
+from vrft_aug.run.lock import run_locked
 
 TITLE = "VRFT-Aug demo: grading procedural fundus pictures"
 
@@ -91,10 +92,11 @@ def run_demo(output: Path, seeds: int = 1, overwrite: bool = False, markdown: Pa
 
 
 def _judge_untrained(recipe: Recipe, run: Path) -> None:
-    if is_new_run(recipe, run, resume=run.exists(), overwrite=False):
+    if is_new_run(run, resume=run.exists(), overwrite=False):
         start_run(recipe, run)
-    evaluate_path(recipe.model.name, recipe, run / EVALUATION)
-    write_report(run)
+    with run_locked(run, "vrft demo"):
+        evaluate_path(recipe.model.name, recipe, run / EVALUATION)
+        write_report(run)
 
 
 def differences(reports: Mapping[str, Sequence[Report]]) -> list[str]:

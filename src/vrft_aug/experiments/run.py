@@ -24,7 +24,9 @@ from vrft_aug.recipe.schema import Recipe
 from vrft_aug.report.page import write_report
 from vrft_aug.run.folder import is_new_run, stage_summary, start_run
 from vrft_aug.run.layout import ALARMS, EVALUATION, RUN_FILE, RUN_MODEL, stage_model
+from vrft_aug.run.lock import run_locked
 from vrft_aug.run.logs import read_lines
+from vrft_aug.run.resume import ResumePlan, apply_resume, plan_resume, resume_lines
 from vrft_aug.tasks.constant_answers import taskset_constants
 from vrft_aug.tasks.taskset import TaskSet, stage_scorer
 from vrft_aug.training.checkpoints import publish_copy
@@ -32,22 +34,41 @@ from vrft_aug.training.preflight import check_run
 from vrft_aug.training.stage import train_stage
 
 
-def train(recipe: Recipe, output: Path, resume: bool = False, overwrite: bool = False) -> None:
+def train(
+    recipe: Recipe,
+    output: Path,
+    resume: bool = False,
+    overwrite: bool = False,
+    from_stage: str | None = None,
+) -> None:
     """Run all stages into `output`, evaluate the model that comes out, and write the report.
 
     `resume` goes on from the last full checkpoint and gives what the uninterrupted run would have given;
-    `overwrite` starts anew. Raises UserError for an existing run without either, for a resume with another
-    recipe, and for whatever the recipe, its data or its model get wrong.
+    where later stages or the evaluation have changed since, it keeps the stages before them; `from_stage`
+    runs that stage and all after it anew. `overwrite` starts anew. Raises UserError for an existing run
+    without either, for a resume that could keep nothing, for a folder that another command is writing, and
+    for whatever the recipe, its data or its model get wrong.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("vrft train runs in one process for now; start it without torchrun or accelerate")
     if not recipe.stages:
         raise UserError(f"recipe {recipe.name!r} has no stages to train; expected at least one under stages")
     named_metrics(recipe)  # what is wrong with them is said before hours of training
-    new = is_new_run(recipe, output, resume, overwrite)
+    new = is_new_run(output, resume, overwrite)
+    plan = None if new else plan_resume(recipe, output, from_stage)
+    with run_locked(output, "vrft train"):
+        _train(recipe, output, plan)
+
+
+def _train(recipe: Recipe, output: Path, plan: ResumePlan | None) -> None:
+    """The run itself, in a folder that nobody else writes to; `plan` is None for a new run."""
     tasksets, judged = check_run(recipe, load_policy(recipe.model))
-    if new:
+    console = Console(stderr=True)
+    if plan is None:
         start_run(recipe, output)
+    else:
+        for sentence in resume_lines(plan, output, apply_resume(plan, recipe, output)):
+            console.print(sentence, markup=False)
     facts: dict[str, Any] = {
         "started": _now(),
         **_facts(output),
@@ -55,10 +76,9 @@ def train(recipe: Recipe, output: Path, resume: bool = False, overwrite: bool = 
         "versions": package_versions(),
         "hardware": hardware(),
     }
-    facts.setdefault("data", _data_facts(recipe, tasksets))
+    facts["data"] = _data_facts(recipe, tasksets)
     write_text(output / RUN_FILE, json.dumps(facts, indent=1) + "\n")
-    console = Console(stderr=True)
-    if new:
+    if plan is None:
         _warn(recipe, tasksets, console)
     for index, parts in enumerate(tasksets):
         train_stage(recipe, index, parts, output, console)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from vrft_aug.errors import UserError
-from vrft_aug.recipe.file import load_recipe, save_recipe
+from vrft_aug.recipe.file import save_recipe
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import (
     ALARMS,
@@ -20,6 +19,7 @@ from vrft_aug.run.layout import (
     RUN_FILE,
     RUN_MODEL,
     RUN_RECIPE,
+    SUPERSEDED,
     TENSORBOARD,
 )
 from vrft_aug.run.logs import read_lines
@@ -31,6 +31,7 @@ OURS = (
     ALARMS,
     TENSORBOARD,
     CHECKPOINTS,
+    SUPERSEDED,
     EVALUATION,
     REPORT_PAGE,
     RUN_MODEL,
@@ -39,11 +40,11 @@ OURS = (
 )
 
 
-def is_new_run(recipe: Recipe, run: Path, resume: bool, overwrite: bool) -> bool:
+def is_new_run(run: Path, resume: bool, overwrite: bool) -> bool:
     """Whether the run starts anew (True) or goes on (False); nothing is changed yet.
 
-    Raises UserError for a folder that holds something else, for an existing run with neither `resume` nor
-    `overwrite`, and for a resume with another recipe than the run was started with.
+    Raises UserError for a folder that holds something else, and for an existing run with neither `resume` nor
+    `overwrite`. What a run that goes on keeps is decided by `resume.plan_resume`.
     """
     if run.exists() and not run.is_dir():
         raise UserError(f"{run} is a file; expected a folder for the run")
@@ -56,13 +57,6 @@ def is_new_run(recipe: Recipe, run: Path, resume: bool, overwrite: bool) -> bool
         return True
     if not resume:
         raise UserError(f"{run} holds a run already; --resume continues it, --overwrite starts anew")
-    saved = load_recipe(str(run / RUN_RECIPE)).model_dump(mode="json")
-    if difference := first_difference(saved, recipe.model_dump(mode="json")):
-        where, old, new = difference
-        raise UserError(
-            f"{run} was started with {where} = {old!r}, the recipe now says {new!r}; resume with "
-            f"{run / RUN_RECIPE}, or choose another --output"
-        )
     return False
 
 
@@ -92,16 +86,3 @@ def stage_summary(run: Path) -> dict[str, dict[str, float]]:
         rollouts[line["stage"]] += round(line.get("dynamic_sampling/extra_rollouts") or 0)
         stage["rollouts"] = rollouts[line["stage"]]
     return summary
-
-
-def first_difference(old: Any, new: Any, where: str = "") -> tuple[str, Any, Any] | None:
-    """The first place, dotted, where two plain structures differ, with both values; None if nowhere."""
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        old, new = dict(enumerate(old)), dict(enumerate(new))
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        return None if old == new else (where, old, new)
-    for key in dict.fromkeys([*old, *new]):
-        found = first_difference(old.get(key), new.get(key), f"{where}.{key}".lstrip("."))
-        if found is not None:
-            return found
-    return None

@@ -15,6 +15,7 @@ TENSORBOARD = "tensorboard"  # a folder, where a recipe asks for it
 RUN_MODEL = "model"  # a normal transformers folder
 EVALUATION = "evaluation.json"
 REPORT_PAGE = "report.html"
+SUPERSEDED = "superseded"  # what a resume with a corrected recipe has put aside, see resume.py
 
 
 def stage_model(run: Path, stage: str) -> Path:
