@@ -18,6 +18,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from helpers.random_policy import save_random_policy
 from vrft_aug.policy.prefix import decode_groups
+from vrft_aug.policy.prefix.family import Family
 from vrft_aug.policy.prefix.grouping import group_rows, join_rows, same_inputs, split_rows
 from vrft_aug.training import prefix_sharing as sharing
 from vrft_aug.training.prefix_sharing import enable_prefix_sharing
@@ -250,7 +251,7 @@ def test_samples_equal_stock_for_the_same_seed(processor: Any, model: Any, setti
     stock = model.generate(**inputs, generation_config=config)
     torch.manual_seed(3)
     counts = [len(row["images"]) for row in prompts() for _ in range(2)]
-    ours = sharing.generate_shared(model.generate, counts, generation_config=config, **inputs)
+    ours = sharing.generate_shared(model, model.generate, counts, generation_config=config, **inputs)
     assert torch.equal(ours, stock)
 
 
@@ -266,7 +267,7 @@ def test_processor_handles_equal_rows_once(processor: Any, monkeypatch: pytest.M
         return result
 
     monkeypatch.setattr(image_processor, "preprocess", counted)
-    remembering = OncePerPrompt(processor)
+    remembering = OncePerPrompt(processor, Family())
     once = model_inputs(remembering, 3, prompts())
     assert sum(handled) == 5  # pictures of the five prompts
     again = model_inputs(remembering, 3, prompts())  # TRL asks twice

@@ -16,9 +16,10 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from vrft_aug.policy.prefix.families import IMAGE_FIELDS, TOKEN_FIELDS, why_not_model
+from vrft_aug.policy.prefix.families import family_of, why_not_model
+from vrft_aug.policy.prefix.family import Family
 from vrft_aug.policy.prefix.features import FeatureCache
-from vrft_aug.policy.prefix.grouping import group_rows, join_rows, same_inputs, split_rows
+from vrft_aug.policy.prefix.grouping import group_rows, join_rows, same_inputs
 from vrft_aug.policy.prefix.patching import swapped
 from vrft_aug.policy.prefix.sampling import decode_groups
 from vrft_aug.policy.prefix.scoring import score_completions
@@ -63,7 +64,8 @@ def why_not(trainer: Any) -> str | None:
 def _processing_once(trainer: Any, stock: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(stock)
     def generate_and_score(inputs: Any) -> Any:
-        with swapped(trainer, "processing_class", OncePerPrompt(trainer.processing_class)):
+        processor = OncePerPrompt(trainer.processing_class, family_of(_causal_model(trainer, trainer.model)))
+        with swapped(trainer, "processing_class", processor):
             return stock(inputs)
 
     return generate_and_score
@@ -74,7 +76,7 @@ def _sampling_once(trainer: Any, stock: Callable[..., Any], features: Caches) ->
     def generate_single_turn(prompt_ids: Any, images: Any, *args: Any, **kwargs: Any) -> Any:
         model = _causal_model(trainer, trainer.model)
         counts = [len(own or ()) for own in images] if images else [0] * len(prompt_ids)
-        generate = partial(generate_shared, model.generate, counts)
+        generate = partial(generate_shared, model, model.generate, counts)
         with swapped(model, "generate", generate), _serving(features, model.base_model):
             return stock(prompt_ids, images, *args, **kwargs)
 
@@ -82,10 +84,10 @@ def _sampling_once(trainer: Any, stock: Callable[..., Any], features: Caches) ->
 
 
 def generate_shared(
-    stock: Callable[..., Any], images: list[int], generation_config: Any, **inputs: Any
+    model: Any, stock: Callable[..., Any], images: list[int], generation_config: Any, **inputs: Any
 ) -> Any:
     """A model's `generate` (`stock`) for a batch that repeats its prompts; `images` (B,) counts theirs."""
-    rows, reason = _rows(inputs, images)
+    rows, reason = _rows(family_of(model), inputs, images)
     if reason := _why_not_sample(generation_config) or reason:
         _say_once(f"sampling runs without prefix sharing: {reason}")
         return stock(generation_config=generation_config, **inputs)
@@ -106,14 +108,16 @@ def _why_not_sample(config: Any) -> str | None:
     return None
 
 
-def _rows(inputs: dict[str, Any], images: list[int]) -> tuple[list[dict[str, Any]], str | None]:
+def _rows(
+    family: Family, inputs: dict[str, Any], images: list[int]
+) -> tuple[list[dict[str, Any]], str | None]:
     """The inputs of each row, or why they cannot be told apart."""
-    if unknown := set(inputs) - TOKEN_FIELDS - IMAGE_FIELDS:
+    if unknown := set(inputs) - family.token_fields - family.image_fields:
         return [], f"the batch holds {', '.join(sorted(unknown))}"
     if not inputs["attention_mask"][:, -1].all():
         return [], "prompts are not padded on the left"
     try:
-        return split_rows(inputs, images), None
+        return family.split(inputs, images), None
     except ValueError as error:
         return [], str(error)
 
@@ -137,18 +141,18 @@ def _log_probs(
     `input_ids` (B, P + C) are prompts padded on the left and completions padded on the right, C =
     `logits_to_keep`; `batch_size` rows go through the model at a time.
     """
-    length = input_ids.shape[1] - logits_to_keep
+    causal, step = _causal_model(trainer, model), batch_size or len(input_ids)
+    length, family = input_ids.shape[1] - logits_to_keep, family_of(causal)
     prompts = {"input_ids": input_ids, "attention_mask": attention_mask}
     prompts |= {name: value for name, value in fields.items() if value is not None}
-    prompts = {name: v[:, :length] if name in TOKEN_FIELDS else v for name, v in prompts.items()}
-    rows, reason = _rows(prompts, num_images or [0] * len(input_ids))
+    prompts = {name: v[:, :length] if name in family.token_fields else v for name, v in prompts.items()}
+    rows, reason = _rows(family, prompts, num_images or [0] * len(input_ids))
     if reason:
         _say_once(f"log-probabilities run without prefix sharing: {reason}")
         return stock(  # type: ignore[no-any-return]
             model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss,
             num_images=num_images, **fields,
         )  # fmt: skip
-    causal, step = _causal_model(trainer, model), batch_size or len(rows)
     ids, mask = input_ids[:, length:], attention_mask[:, length:]
     with trainer.accelerator.autocast(), _serving(features, causal.base_model):
         parts = [

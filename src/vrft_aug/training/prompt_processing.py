@@ -11,15 +11,21 @@ from copy import copy
 from operator import eq
 from typing import Any
 
-from vrft_aug.policy.prefix.grouping import Groups, Inputs, group_rows, join_rows, split_rows
+from vrft_aug.policy.prefix.family import Family
+from vrft_aug.policy.prefix.grouping import Groups, Inputs, group_rows, join_rows
 from vrft_aug.policy.prefix.patching import swapped
 
 
 class OncePerPrompt:
-    """Stands in for a processor: equal rows are processed once, all else is the processor's own."""
+    """Stands in for a processor: equal rows are processed once, all else is the processor's own.
 
-    def __init__(self, processor: Any) -> None:
-        self._processor = processor
+    Args:
+        processor: a processor of transformers.
+        family: of the model that its inputs are for.
+    """
+
+    def __init__(self, processor: Any, family: Family) -> None:
+        self._processor, self._family = processor, family
         self._images = _OnceInARow(processor.image_processor)
 
     def __getattr__(self, name: str) -> Any:
@@ -34,7 +40,7 @@ class OncePerPrompt:
         unique = [images[row] for row in groups.first], [text[row] for row in groups.first]
         with swapped(self._processor, "image_processor", self._images):
             inputs = self._processor(images=unique[0], text=unique[1], **settings)
-        return _repeated(inputs, counts, groups)
+        return self._repeated(inputs, counts, groups)
 
     def apply_chat_template(self, conversation: Any, **settings: Any) -> Any:
         """Conversations whose messages carry their images, tokenised in one batch."""
@@ -45,7 +51,11 @@ class OncePerPrompt:
         unique = [conversation[row] for row in groups.first]
         with swapped(self._processor, "image_processor", self._images):
             inputs = self._processor.apply_chat_template(unique, **settings)
-        return _repeated(inputs, [_images_in(messages) for messages in conversation], groups)
+        return self._repeated(inputs, [_images_in(messages) for messages in conversation], groups)
+
+    def _repeated(self, inputs: Inputs, images: Sequence[int], groups: Groups) -> dict[str, Any]:
+        rows = self._family.split(inputs, [images[row] for row in groups.first])
+        return join_rows([rows[group] for group in groups.index])
 
 
 class _OnceInARow:
@@ -64,11 +74,6 @@ class _OnceInARow:
         if self._asked != asked:
             self._asked, self._given = asked, self._image_processor(images, **asked[1])
         return copy(self._given)  # processors take fields out of it
-
-
-def _repeated(inputs: Inputs, images: Sequence[int], groups: Groups) -> dict[str, Any]:
-    rows = split_rows(inputs, [images[row] for row in groups.first])
-    return join_rows([rows[group] for group in groups.index])
 
 
 def _images_in(messages: Sequence[Any]) -> int:

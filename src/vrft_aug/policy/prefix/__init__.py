@@ -9,7 +9,7 @@ processor, in sampling, and in every forward and backward. Here each of these ha
 - `attention`, `split_softmax`, `row_order`: completions attend to the one copy of their prompt
 - `scoring`: log-probabilities from one pass over that sequence; gradients of a group meet in its prompt
 - `sampling`: the prompt is prefilled once, finished completions leave the batch
-- `families`: what differs between model families
+- `family`, `families`: what differs between model families, and which are known
 
 `training/prefix_sharing.py` puts it all into TRL's GRPOTrainer, and says why where it cannot;
 `training/prompt_processing.py` lets the processor run once per prompt, its images once per batch.

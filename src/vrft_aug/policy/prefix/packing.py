@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 
@@ -115,3 +116,11 @@ def pack(ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, complet
         after=after,
         predictors=before[completions.mask.bool()],
     )
+
+
+def sequence_inputs(packed: Packed) -> dict[str, Any]:
+    """The packed tokens as a batch of one row."""
+    positions = (
+        packed.positions if len(packed.positions) == 1 else packed.positions[:, None]
+    )  # (1, T) or (3, 1, T)
+    return {"input_ids": packed.ids[None], "position_ids": positions}

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from vrft_aug.policy.prefix.attention import DecodingAttention, PackedAttention, attending
-from vrft_aug.policy.prefix.families import image_blocks, image_inputs, sequence_inputs
-from vrft_aug.policy.prefix.packing import Completions, pack
+from vrft_aug.policy.prefix.families import family_of
+from vrft_aug.policy.prefix.packing import Completions, pack, sequence_inputs
 
 
 def decode_groups(
@@ -58,15 +58,15 @@ def _prefill(
     model: Any, prompts: dict[str, Any], group: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, DecodingAttention]:
     """Logits (B, V) of each row's first token, its position (B,), and the attention to the prompts."""
-    ids, positions = prompts["input_ids"], prompts["position_ids"]
+    family, ids, positions = family_of(model), prompts["input_ids"], prompts["position_ids"]
     if (mask := prompts.get("attention_mask")) is None:  # `generate` drops it where nothing is padded
         mask = torch.ones_like(ids)
     positions = positions[None] if positions.dim() == 2 else positions[-3:]  # an axis for text may come first
     nothing = Completions(ids[:0, :0], mask[:0, :0], group[:0])
     packed = pack(ids, mask, positions, nothing)
-    attention = PackedAttention(packed, image_blocks({**prompts, "attention_mask": mask}), keep=True)
+    attention = PackedAttention(packed, family.blocks({**prompts, "attention_mask": mask}), keep=True)
     features = prompts.get("mm_encoder_outputs")  # `generate` has run the vision tower
-    images = image_inputs(prompts) if not features else {"mm_encoder_outputs": features}
+    images = family.images(prompts) if not features else {"mm_encoder_outputs": features}
     with attending(model, attention):
         outputs = model(
             **sequence_inputs(packed), **images, use_cache=False, logits_to_keep=packed.prompts.last

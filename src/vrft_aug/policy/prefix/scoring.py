@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from vrft_aug.policy.prefix.attention import PackedAttention, attending
-from vrft_aug.policy.prefix.families import image_blocks, image_inputs, prompt_positions, sequence_inputs
+from vrft_aug.policy.prefix.families import family_of
 from vrft_aug.policy.prefix.grouping import Inputs, group_rows, join_rows, same_inputs
-from vrft_aug.policy.prefix.packing import Completions, pack
+from vrft_aug.policy.prefix.packing import Completions, pack, sequence_inputs
 from vrft_aug.policy.prefix.patching import swapped
 
 
@@ -24,7 +24,7 @@ def score_completions(
     `rows` are the inputs of each completion's prompt, padded on the left; equal ones run once. `model` is
     called, so that its wrappers see it; `causal` is the transformers model inside, with TRL's fused head.
     """
-    groups = group_rows(rows, same_inputs)
+    family, groups = family_of(causal), group_rows(rows, same_inputs)
     prompts = join_rows([rows[row] for row in groups.first])
     prompt = torch.tensor(groups.index, device=ids.device)
     backbone = causal.base_model
@@ -33,18 +33,18 @@ def score_completions(
     packed = pack(
         prompts["input_ids"],
         prompts["attention_mask"],
-        prompt_positions(backbone, prompts),
+        family.positions(backbone, prompts),
         Completions(readable, mask, prompt),
     )
     predictors, labels = packed.predictors, ids[mask.bool()]
     if len(labels) == 0:  # nothing to score: a zero that is connected to the model
         predictors, labels = packed.prompts.last[:1], labels.new_full((1,), -100)
-    attention = PackedAttention(packed, image_blocks(prompts))
+    attention = PackedAttention(packed, family.blocks(prompts))
     chosen = partial(_chosen_states, backbone.forward, predictors)
     with attending(causal, attention), swapped(backbone, "forward", chosen):
         # Labels that are not to be shifted: TRL's fused head scores one hidden state against each.
         outputs = model(
-            **sequence_inputs(packed), **image_inputs(prompts), shift_labels=labels[None], fused_lm_head=True
+            **sequence_inputs(packed), **family.images(prompts), shift_labels=labels[None], fused_lm_head=True
         )
     return _rows(outputs.log_probs, mask), None if outputs.entropy is None else _rows(outputs.entropy, mask)
 
