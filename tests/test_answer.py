@@ -11,13 +11,13 @@ from vrft_aug.nouns import Box, Rollout, Task
 from vrft_aug.perception.spaces import BoxSpace, Frame
 
 LABELS = ("no retinopathy", "mild", "Moderate NPDR", "benign (BI-RADS 2)", "HER2+", "HER2-")
-CLASSIFY = Task("t", "classify", "?", LABELS)
-FREE = Task("t", "answer", "?")
+CLASSIFY = Task("t", "classify", "?", LABELS, answer_mode="strict")
+FREE = Task("t", "answer", "?", answer_mode="strict")
 FRAME = Frame(original=(200, 100), processed=(100, 50), space=BoxSpace("processed"))
 
 
 def localise(*labels: str) -> Task:
-    return Task("t", "localise", "?", labels)
+    return Task("t", "localise", "?", labels, answer_mode="strict")
 
 
 def parsed(text: str, task: Task, frame: Frame | None = None) -> object:

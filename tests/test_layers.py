@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "vrft_aug"
 # From the ground up: a file imports from its own room and from those above it in this list, never from below.
 ROOMS = (
-    "nouns", "errors", "files", "labels", "plugins", "page_templates",
+    "nouns", "errors", "files", "labels", "reading", "plugins", "page_templates",
     "data", "recipe", "perception", "answer", "knowledge", "shaping", "imitation", "prompt", "scorer",
     "run", "tasks", "policy", "training", "evaluation", "drafting", "preview",
     "bench", "tiny", "report", "view", "experiments", "cli",

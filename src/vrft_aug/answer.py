@@ -3,37 +3,54 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from vrft_aug.labels import match_label, match_labels
-from vrft_aug.nouns import Answer, AnswerValue, FailureReason, Rollout, Task
+from vrft_aug.nouns import Answer, AnswerFormat, Case, FailureReason, Rollout, Task
 from vrft_aug.perception.boxes import read_boxes
 from vrft_aug.perception.spaces import Frame
+from vrft_aug.reading.closed_set import read_label, read_labels
+from vrft_aug.reading.options import LETTERS, options_in, read_option
+from vrft_aug.reading.region import Region, Value, find_region, is_short, read_region
+from vrft_aug.reading.wrappers import unwrapped
 
-THINK_THEN_ANSWER = ["<think>", "</think>", "<answer>", "</answer>"]
-_ANSWER_ALONE = ["<answer>", "</answer>"]
+TAGS: dict[AnswerFormat, list[str]] = {
+    "think-answer": ["<think>", "</think>", "<answer>", "</answer>"],
+    "answer-first": ["<answer>", "</answer>", "<think>", "</think>"],
+    "answer-alone": ["<answer>", "</answer>"],
+    "free": [],
+}
 _TAG = re.compile(r"</?(?:think|answer)>")
 _REASONING = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+LAST_LINE = re.compile(r"(?:\A|\n)Answer:[ \t]*([^\n]*\S)\s*\Z")  # of the free format
 
 
-def parse(rollout: Rollout, task: Task, frame: Frame | None) -> Answer:
+def parse(rollout: Rollout, task: Task, frame: Frame | None, case: Case | None = None) -> Answer:
     """What the completion answers, or why it answers nothing; boxes in pixels of the original image.
 
-    `frame` is the picture that a localise task asks about, else unused. A lone `<answer>` block is read
-    (the format reward asks for more), and text outside the tags is ignored. The reasons:
+    `frame` is the picture that a localise task asks about, else unused; `case` has the options of a choice.
+    The task says how answers are read (`answer_mode`): `strict` reads a lone `<answer>` block, and in it the
+    answer and nothing else; `lenient` also the ways in which models put the same answer, see docs/reference/answers.md.
+    Text outside the tags is ignored where there are tags. The reasons:
 
-    - "missing": no answer tag, or nothing between the two;
+    - "missing": no answer, or nothing in it;
     - "truncated": cut at the token limit before an answer was closed;
     - "malformed": tags repeated, nested, unbalanced or in the wrong order; boxes that are no such JSON
       list, or not finite, inverted, outside the image, or too many (see `read_boxes`);
-    - "ambiguous", "unknown label": see `match_label` and `match_labels`.
+    - "ambiguous", "unknown label": see `match_label` and `match_labels`, `read_option`.
 
-    Raises ValueError where a localise task comes without a frame.
+    Raises ValueError where a localise task comes without a frame, a choice without options.
     """
     text = rollout.completion
     tags = tag_sequence(text)
+    if task.answer_mode == "strict":
+        value, reason = _strict_value(rollout, tags, task, frame, case)
+    else:
+        value, reason = _lenient_value(rollout, tags, task, frame, case)
+        if tags[:1] == ["</think>"]:  # the chat template opened the thinking
+            text, tags = f"<think>{text}", ["<think>", *tags]
     reasoning = _REASONING.search(text) if tags.count("<think>") == tags.count("</think>") == 1 else None
-    value, reason = _value(rollout, tags, task, frame)
     return Answer(value=value, reason=reason, reasoning=reasoning.group(1).strip() if reasoning else "")
 
 
@@ -42,25 +59,113 @@ def tag_sequence(completion: str) -> list[str]:
     return _TAG.findall(completion)
 
 
-def _value(
-    rollout: Rollout, tags: list[str], task: Task, frame: Frame | None
-) -> tuple[AnswerValue, FailureReason | None]:
-    if "</answer>" not in tags:
+def options_of(case: Case | None, task: Task) -> tuple[str, ...]:
+    """The options that an answer may name by letter: the case's, else those that its question lists."""
+    if case is not None and case.options:
+        return case.options
+    if task.kind == "choice":
+        return task.labels
+    if task.kind == "answer" or (task.kind == "classify" and _are_letters(task.labels)):
+        return options_in((case.question if case is not None else None) or task.question)
+    return ()
+
+
+def _strict_value(
+    rollout: Rollout, tags: list[str], task: Task, frame: Frame | None, case: Case | None
+) -> Value:
+    if task.answer_format == "free" and not tags:
+        last = LAST_LINE.search(rollout.completion)
+        if last is None or not rollout.finished:
+            return None, "missing" if rollout.finished else "truncated"
+        text = last[1].strip()
+    elif "</answer>" not in tags:
         if not rollout.finished:
             return None, "truncated"
         return None, "malformed" if "<answer>" in tags else "missing"
-    found = _ANSWER.search(rollout.completion)
-    if found is None or tags not in (THINK_THEN_ANSWER, _ANSWER_ALONE):
-        return None, "malformed"
-    text = found.group(1).strip()
+    else:
+        found = _ANSWER.search(rollout.completion)
+        asked = (TAGS["think-answer"], TAGS["answer-alone"], TAGS[task.answer_format])
+        if found is None or tags not in asked:
+            return None, "malformed"
+        text = found.group(1).strip()
     if not text:
         return None, "missing"
+    match task.kind:
+        case "answer":
+            return text, None
+        case "localise":
+            return read_boxes(text, task.labels, _needed(frame, task))
+        case "multilabel":
+            return match_labels(text, task.labels, task.synonyms)
+        case "choice":
+            return _strict_option(text, task, _needed_options(case, task))
+        case _:
+            return match_label(text, task.labels, task.synonyms)
+
+
+def _strict_option(
+    text: str, task: Task, options: tuple[str, ...]
+) -> tuple[str | None, FailureReason | None]:
+    if task.option_names == "text":
+        return match_label(text, options)
+    letter, reason = match_label(text, tuple(LETTERS[: len(options)]))
+    return (options[LETTERS.index(letter)], None) if letter is not None else (None, reason)
+
+
+def _lenient_value(
+    rollout: Rollout, tags: list[str], task: Task, frame: Frame | None, case: Case | None
+) -> Value:
+    region = find_region(rollout.completion, tags, rollout.finished, task.answer_format)
+    if not isinstance(region, Region):
+        return None, region
     if task.kind == "answer":
-        return text, None
+        return _free_text(region, task)
     if task.kind == "localise":
-        if frame is None:
-            raise ValueError(f"task {task.name!r} asks for boxes: parse needs the frame they lie in")
-        return read_boxes(text, task.labels, frame)
+        frame = _needed(frame, task)
+        return read_region(region, lambda text: read_boxes(text, task.labels, frame, lenient=True))
     if task.kind == "multilabel":
-        return match_labels(text, task.labels, task.synonyms)
-    return match_label(text, task.labels, task.synonyms)
+        return read_region(region, partial(read_labels, labels=task.labels, synonyms=task.synonyms))
+    if task.kind == "choice":
+        options = _needed_options(case, task)
+        if task.option_names == "text":
+            return read_region(region, partial(read_label, labels=options, synonyms=task.synonyms))
+        return read_region(region, partial(read_option, options=options, synonyms=task.synonyms))
+    value, reason = read_region(region, partial(read_label, labels=task.labels, synonyms=task.synonyms))
+    if reason is None or not (options := options_of(case, task)):
+        return value, reason
+    option, why = read_region(region, partial(read_option, options=options))
+    letter = LETTERS[options.index(str(option))] if why is None else ""
+    return match_label(letter, task.labels) if letter else (None, why)
+
+
+def _free_text(region: Region, task: Task) -> Value:
+    """In tags all that is there; without tags what is stated or boxed, or a short text; all if free."""
+
+    def read(text: str) -> Value:
+        if region.tagged or is_short(text) or text != region.text:
+            said = unwrapped(text)
+            return (said, None) if said else (None, "missing")
+        return None, "unknown label"
+
+    value, reason = read_region(region, read)
+    if reason == "missing" and task.answer_format == "free" and region.text:
+        return region.text, None
+    return value, reason
+
+
+def _needed(frame: Frame | None, task: Task) -> Frame:
+    if frame is None:
+        raise ValueError(f"task {task.name!r} asks for boxes: parse needs the frame they lie in")
+    return frame
+
+
+def _needed_options(case: Case | None, task: Task) -> tuple[str, ...]:
+    if not (options := options_of(case, task)):
+        raise ValueError(
+            f"task {task.name!r} asks for one of the options: parse needs the case that has them"
+        )
+    return options
+
+
+def _are_letters(labels: tuple[str, ...]) -> bool:
+    return labels == tuple(LETTERS[: len(labels)])

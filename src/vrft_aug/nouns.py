@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-TaskKind = Literal["classify", "grade", "multilabel", "localise", "answer"]
+TaskKind = Literal["classify", "grade", "multilabel", "localise", "choice", "answer"]
+AnswerMode = Literal["lenient", "strict"]  # how answers are read; strict is version 0.1.0's, to the bit
+AnswerFormat = Literal["think-answer", "answer-first", "answer-alone", "free"]  # see shaping/format.py
+OptionNames = Literal["letter", "text"]
 BoxFormat = Literal["json", "plain"]
 SpaceName = Literal["original", "processed", "thousandths", "unit"]  # see perception/spaces.py
 FailureReason = Literal["missing", "malformed", "truncated", "ambiguous", "unknown label"]
@@ -52,7 +55,7 @@ class ImageRef(Protocol):
 class Target:
     """What is true of a case. Several may be known (a grade and boxes); a task asks for one of them."""
 
-    label: str | None = None  # one of the task's labels (classify, grade)
+    label: str | None = None  # one of the task's labels (classify, grade) or of the case's options (choice)
     labels: frozenset[str] | None = None  # all that are true (multilabel); empty = known to have none
     boxes: tuple[Box, ...] | None = None  # original pixels; () = known to have none, None = not annotated
     text: str | None = None  # a free-text answer
@@ -69,6 +72,10 @@ class Case:
     target: Target
     patient: str | None = None
     question: str | None = None  # overrides the task's wording where the data brings its own questions
+    options: tuple[str, ...] = ()  # of a choice, in the order in which they are shown; target.label is one
+    facets: tuple[
+        tuple[str, str], ...
+    ] = ()  # what results are told apart by: ("type", "closed"), ("language", "en")
 
 
 @dataclass(frozen=True)
@@ -78,10 +85,16 @@ class Task:
     name: str
     kind: TaskKind
     question: str
-    labels: tuple[str, ...] = ()  # the closed set, in clinical order; what boxes may be called if localise
+    # The closed set, in clinical order; what boxes may be called (localise); the options of cases that bring
+    # none of their own (choice).
+    labels: tuple[str, ...] = ()
     modality: str = "medical image"
     box_format: BoxFormat = "json"  # how boxes are asked for and taught (localise); either is read
     synonyms: tuple[tuple[str, str], ...] = ()  # (another name, label or answer), read as what they stand for
+    answer_mode: AnswerMode = "lenient"
+    answer_format: AnswerFormat = "think-answer"  # what the prompt asks for and the format term pays for
+    option_names: OptionNames = "letter"  # how options are told and answered (choice)
+    option_seed: int | None = 0  # of their order, drawn for every case; None: as the data has them
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from vrft_aug.answer import options_of
 from vrft_aug.knowledge.bank import KnowledgeBank, injected_text
 from vrft_aug.knowledge.count import Count, words
-from vrft_aug.nouns import Case, Message, Prompt, Task
+from vrft_aug.nouns import AnswerFormat, Case, Message, Prompt, Task
 from vrft_aug.perception.spaces import BoxSpace
+from vrft_aug.reading.options import LETTERS
 from vrft_aug.recipe.schema import Injection
 
-SYSTEM = (
-    "You read medical images. Write your reasoning between <think> and </think>, "
-    "then only the answer between <answer> and </answer>."
-)
+READER = "You read medical images."
+# What the format term pays for, in the words that the model is told it in.
+FORMAT: dict[AnswerFormat, str] = {
+    "think-answer": (
+        "Write your reasoning between <think> and </think>, "
+        "then only the answer between <answer> and </answer>."
+    ),
+    "answer-first": (
+        "Write only the answer between <answer> and </answer>, "
+        "then your reasoning between <think> and </think>."
+    ),
+    "answer-alone": "Write only the answer, between <answer> and </answer>.",
+    "free": "End with a line that begins with “Answer:” and holds only the answer.",
+}
+SYSTEM = f"{READER} {FORMAT['think-answer']}"  # of most tasks
 ANSWER_INSTRUCTION = {
     "classify": "Answer with one of: {labels}.",
     "grade": "Answer with one of, from least to most severe: {labels}.",
     "multilabel": "Answer with all of these that apply, separated by commas, or with none: {labels}.",
     "answer": "Answer in a few words.",
+}
+CHOICE_INSTRUCTION = {
+    "letter": "{options}\nAnswer with the letter of one option.",
+    "text": "Answer with one of: {options}.",
 }
 BOX_INSTRUCTION = {  # by the task's box format and whether its boxes have names
     ("json", True): (
@@ -50,14 +67,12 @@ def build_prompt(
     measures the knowledge against its budget.
     """
     knowledge = injected_knowledge(task, case, injection, bank, count)
-    asked = ANSWER_INSTRUCTION.get(task.kind) or BOX_INSTRUCTION[task.box_format, bool(task.labels)]
-    instruction = asked.format(labels=", ".join(task.labels), space=space.wording)
-    system, lines = SYSTEM, [case.question or task.question]
+    system, lines = f"{READER} {FORMAT[task.answer_format]}", [case.question or task.question]
     if knowledge and injection.place == "system":
-        system = f"{SYSTEM}\n{knowledge}"
+        system = f"{system}\n{knowledge}"
     elif knowledge:
         lines.append(knowledge)
-    lines.append(instruction)
+    lines.append(_instruction(task, case, space))
     content: list[Message] = [{"type": "image"} for _ in case.images]
     content.append({"type": "text", "text": "\n".join(lines)})
     messages: tuple[Message, ...] = (
@@ -65,6 +80,18 @@ def build_prompt(
         {"role": "user", "content": content},
     )
     return Prompt(messages=messages, images=case.images, knowledge=knowledge)
+
+
+def _instruction(task: Task, case: Case, space: BoxSpace) -> str:
+    if task.kind == "choice":
+        options = options_of(case, task)
+        if task.option_names == "letter":
+            shown = "\n".join(f"{LETTERS[place]}. {option}" for place, option in enumerate(options))
+        else:
+            shown = "; ".join(options)
+        return CHOICE_INSTRUCTION[task.option_names].format(options=shown)
+    asked = ANSWER_INSTRUCTION.get(task.kind) or BOX_INSTRUCTION[task.box_format, bool(task.labels)]
+    return asked.format(labels=", ".join(task.labels), space=space.wording)
 
 
 def injected_knowledge(

@@ -47,7 +47,7 @@ LABELLED: tuple[TaskKind, ...] = ("classify", "grade", "multilabel")
 # A further term is one line here; terms of other packages register under `vrft_aug.rewards`.
 TERMS: dict[str, RewardTerm] = {
     "format": RewardTerm(format_reward),
-    "accuracy": RewardTerm(accuracy, (*LABELLED, "answer")),
+    "accuracy": RewardTerm(accuracy, (*LABELLED, "choice", "answer")),
     "fuzzy_grade": RewardTerm(fuzzy_grade, ("grade",)),
     "costs": RewardTerm(costs, ("classify", "grade"), check_costs),
     "label_set": RewardTerm(label_set, ("multilabel",)),
@@ -136,7 +136,7 @@ class Scorer:
         and naming term and case, where a reward function fails or returns something else than a finite
         number or None.
         """
-        answer = parse(rollout, self.task, frame)
+        answer = parse(rollout, self.task, frame, case)
         supplied = {"answer": answer, "case": case, "prompt": prompt, "rollout": rollout, **self._given}
         terms = {
             term.name: case_number(

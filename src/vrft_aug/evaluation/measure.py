@@ -16,7 +16,7 @@ from vrft_aug.evaluation.provenance import (
     package_versions,
 )
 from vrft_aug.evaluation.report_data import Report, build_report
-from vrft_aug.nouns import Answer, Rollout
+from vrft_aug.nouns import Answer, Case, Rollout
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.tasks.taskset import TaskSet
@@ -44,17 +44,22 @@ def measure_rollouts(recipe: Recipe, taskset: TaskSet, written: Written, source:
     """Parse and measure; raises UserError where no case has what the task asks for."""
     wanted = recipe.evaluation
 
-    def answers(rollouts: Sequence[Rollout], frames: Sequence[Frame | None]) -> list[Answer]:
-        return [parse(rollout, taskset.task, frame) for rollout, frame in zip(rollouts, frames, strict=True)]
+    def answers(
+        rollouts: Sequence[Rollout], frames: Sequence[Frame | None], cases: Sequence[Case]
+    ) -> list[Answer]:
+        judged = zip(rollouts, frames, cases, strict=True)
+        return [parse(rollout, taskset.task, frame, case) for rollout, frame, case in judged]
 
     sampled = None
     if written.sampled is not None:
-        pairs = zip(written.sampled, written.frames, strict=True)
-        sampled = [answers(rollouts, [frame] * len(rollouts)) for rollouts, frame in pairs]
+        sampled = [
+            answers(rollouts, [frame] * len(rollouts), [case] * len(rollouts))
+            for rollouts, frame, case in zip(written.sampled, written.frames, taskset.cases, strict=True)
+        ]
     return build_report(
         taskset.task,
         taskset.cases,
-        answers(written.greedy, written.frames),
+        answers(written.greedy, written.frames, taskset.cases),
         written.greedy,
         sampled,
         seed=recipe.seed,

@@ -50,7 +50,7 @@ class Predictor:
 
     def answer(self, case: Case, rollout: Rollout) -> Answer:
         """What a completion answers; boxes in pixels of the case's first picture."""
-        return parse(rollout, self.task, case_frame(self.task, case, self.policy.frame))
+        return parse(rollout, self.task, case_frame(self.task, case, self.policy.frame), case)
 
     def votes(self, case: Case, samples: int) -> dict[str, int]:
         """How often each answer comes among `samples` sampled completions, the commonest first."""

@@ -1,7 +1,8 @@
-"""Boxes as a model writes them: JSON or plain lines, in the coordinates of its family; read strictly."""
+"""Boxes as a model writes them: JSON or plain lines, in the coordinates of its family."""
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from vrft_aug.labels import match_label, normalise
 from vrft_aug.nouns import Box, FailureReason
 from vrft_aug.perception.spaces import Frame
+from vrft_aug.reading.characters import plain
+from vrft_aug.reading.closed_set import NONE_OF_THEM, read_label
 
 # Bounds on what is read at all, far above honest answers (IDRiD's fullest image has 55 lesion boxes).
 MAX_CHARACTERS = 32_768
@@ -24,12 +27,19 @@ _CORNERS = re.compile(
     rf"\s{{0,4}}\(?{_NUMBER}\s{{0,4}},\s{{0,4}}{_NUMBER}\s{{0,4}}[\])]{{0,2}}"
 )
 _BULLET = re.compile(r"\s*(?:[-*•]|\d{1,3}[.)])\s+")
+_FENCED = re.compile(r"```\w*\s*(.*?)\s*```", re.DOTALL)
+# Grounding tokens of Qwen2-VL and InternVL: a name, then corners.
+_TOKEN_BOX = re.compile(
+    r"(?:(?:<\|object_ref_start\|>|<ref>)(?P<name>[^<>|]{1,200})(?:<\|object_ref_end\|>|</ref>)\s*)?"
+    r"(?:<\|box_start\|>|<box>)(?P<corners>[^<>|]{1,200})(?:<\|box_end\|>|</box>)"
+)
+NOTHING_THERE = (*NONE_OF_THEM, "no box", "no boxes", "nothing", "no findings", "no lesions", "nothing found")
 _NO_NAME = re.compile(r'[{}\[\]<>"\\]')
 Entry = tuple[Any, Any]  # corners and name, as they were read and not yet checked
 
 
 def read_boxes(
-    text: str, labels: tuple[str, ...], frame: Frame
+    text: str, labels: tuple[str, ...], frame: Frame, lenient: bool = False
 ) -> tuple[tuple[Box, ...] | None, FailureReason | None]:
     """The boxes in pixels of the original image, clipped to it, or why there are none.
 
@@ -43,13 +53,19 @@ def read_boxes(
     A box need not be named where the task has one label, must be where it has several, and its name is
     ignored where it has none. One bad box spoils the answer: "unknown label" or "ambiguous" for its name,
     "malformed" for all else.
+
+    `lenient` also reads one fenced block with prose around it, single quotes, a mapping whose only list holds
+    the boxes, the grounding tokens of Qwen2-VL and InternVL, and names as `read_label` does. Keys that some
+    tools use for other corners ("bbox", "box_2d") stay unread: a guess would move the box.
     """
+    if lenient and len(text) <= MAX_CHARACTERS:
+        text = _as_asked(text)
     entries = _entries(text) if len(text) <= MAX_CHARACTERS else None
     if entries is None or len(entries) > MAX_BOXES:
         return None, "malformed"
     boxes = []
     for corners, name in entries:
-        label, reason = _label(name, labels)
+        label, reason = _label(name, labels, lenient)
         box = _box(corners, label, frame)
         if box is None or reason is not None:
             return None, "malformed" if box is None else reason
@@ -87,12 +103,44 @@ def _plain_entries(text: str) -> list[Entry] | None:
     return entries or None
 
 
-def _label(name: Any, labels: tuple[str, ...]) -> tuple[str | None, FailureReason | None]:
+def _as_asked(text: str) -> str:
+    """The answer in the form that the prompt asks for, where it is one of the others that are read."""
+    text = plain(text).strip()
+    if normalise(text) in NOTHING_THERE:
+        return NOTHING
+    fenced = _FENCED.findall(text)
+    if len(fenced) == 1:
+        text = fenced[0]
+    tokens = list(_TOKEN_BOX.finditer(text))
+    if tokens and not _TOKEN_BOX.sub("", text).strip(" ,;\n"):
+        return "\n".join(f"{one['name'] or ''} {one['corners']}".strip() for one in tokens)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        if "'" not in text:
+            return text
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            return text
+    if isinstance(value, dict) and "bbox_2d" not in value:
+        lists = [one for one in value.values() if isinstance(one, list)]
+        if len(lists) == 1 and len(value) == 1:
+            value = lists[0]
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return text
+
+
+def _label(name: Any, labels: tuple[str, ...], lenient: bool) -> tuple[str | None, FailureReason | None]:
     if not labels:
         return None, None
     if name is None and len(labels) == 1:
         return labels[0], None
-    return match_label(name, labels) if isinstance(name, str) else (None, "malformed")
+    if not isinstance(name, str):
+        return None, "malformed"
+    return read_label(name, labels) if lenient else match_label(name, labels)
 
 
 def _numbers(values: list[Any]) -> bool:

@@ -35,12 +35,22 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = recipe_path(source)
     data = _read_mapping(path)
+    if path.name == RUN_RECIPE:
+        _read_as_then(data)
     for override in overrides:
         _apply(data, override)
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
         raise UserError(f"recipe {path.name}: {explain(error, data)}") from None
+
+
+def _read_as_then(data: dict[str, Any]) -> None:
+    """A run's recipe has every setting: one that lacks the answer mode is of 0.1.0, which was strict."""
+    tasks = data.get("tasks")
+    for task in tasks.values() if isinstance(tasks, dict) else ():
+        if isinstance(task, dict) and {"modality", "box_format", "knowledge", "synonyms"} <= task.keys():
+            task.setdefault("answer_mode", "strict")
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny, field_v
 from vrft_aug.data.settings import DATA_ROOT_VARIABLE, DataConfig, Strict, reader_config
 from vrft_aug.errors import UserError
 from vrft_aug.labels import LABEL_SEPARATORS, NO_LABEL
-from vrft_aug.nouns import BoxFormat, SpaceName
+from vrft_aug.nouns import AnswerFormat, AnswerMode, BoxFormat, OptionNames, SpaceName
 
 # TRL settings that would contradict the recipe: where to set them instead.
 OWNED_BY_RECIPE = {
@@ -38,7 +38,7 @@ class TaskConfig(Strict):
     """What is asked, of which data."""
 
     model_config = ConfigDict(coerce_numbers_to_str=True)  # labels may be written [0, 1]
-    kind: Literal["classify", "grade", "multilabel", "localise", "answer"]
+    kind: Literal["classify", "grade", "multilabel", "localise", "choice", "answer"]
     question: str
     labels: tuple[str, ...] = ()
     modality: str = "medical image"
@@ -46,6 +46,10 @@ class TaskConfig(Strict):
     data: SerializeAsAny[DataConfig]  # of the class that its reader takes
     knowledge: str | None = None  # a bank: a shipped name or a YAML file
     synonyms: bool = False  # also read an answer by the other names that the bank has for it
+    answer_mode: AnswerMode = "lenient"  # how answers are read, docs/reference/answers.md; strict: as version 0.1.0
+    answer_format: AnswerFormat = "think-answer"  # asked for in the prompt, and what the format term pays for
+    option_names: OptionNames = "letter"  # for choice: how options are told and answered
+    option_seed: int | None = 0  # for choice: of their order, drawn for each case; null: as the data has them
 
     @field_validator("data", mode="before")
     @classmethod

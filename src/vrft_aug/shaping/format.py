@@ -1,40 +1,59 @@
-"""The format reward."""
+"""The format reward: what the prompt asks an answer to look like."""
 
 from __future__ import annotations
 
 import re
 from typing import Literal
 
-from vrft_aug.answer import THINK_THEN_ANSWER, tag_sequence
-from vrft_aug.nouns import Rollout
+from vrft_aug.answer import LAST_LINE, TAGS, tag_sequence
+from vrft_aug.nouns import AnswerFormat, Rollout, Task
 
-_STRICT = re.compile(r"\s*<think>.*</think>\s*<answer>(.*)</answer>\s*", re.DOTALL)
-_LAX = re.compile(r".*<think>.*</think>.*<answer>(.*)</answer>.*", re.DOTALL)
+_THINK, _SAY = r"<think>.*</think>", r"<answer>(.*)</answer>"
+_PARTS: dict[AnswerFormat, tuple[str, ...]] = {
+    "think-answer": (_THINK, _SAY),
+    "answer-first": (_SAY, _THINK),
+    "answer-alone": (_SAY,),
+}
+_SPACE = r"\s*"
+_STRICT = {
+    wanted: re.compile(_SPACE + _SPACE.join(parts) + _SPACE, re.DOTALL) for wanted, parts in _PARTS.items()
+}
+_LAX = {wanted: re.compile(rf".*{'.*'.join(parts)}.*", re.DOTALL) for wanted, parts in _PARTS.items()}
 
 
-def format_reward(rollout: Rollout, mode: Literal["strict", "lax"] = "strict") -> float:
-    """1 where the completion has the form that the prompt asks for, else 0.
+def format_reward(
+    rollout: Rollout, mode: Literal["strict", "lax"] = "strict", task: Task | None = None
+) -> float:
+    """1 where the completion has the form that the prompt asks for (the task's `answer_format`), else 0.
 
     `strict`: see `strict_format`. `lax`: the same tags, each once and in that order, with any text before,
     between and after them; for a base model that cannot keep to the strict form yet.
     """
-    if mode == "strict":
-        return strict_format(rollout)
-    return _formatted(rollout, _LAX)
+    wanted = task.answer_format if task is not None else "think-answer"
+    return _formatted(rollout, wanted, _STRICT if mode == "strict" else _LAX)
 
 
-def strict_format(rollout: Rollout) -> float:
-    """1 for `<think>..</think><answer>..</answer>` and nothing else but white space, else 0.
+def strict_format(rollout: Rollout, wanted: AnswerFormat = "think-answer") -> float:
+    """1 for the form that is asked for and nothing else but white space, else 0.
+
+    | `wanted` | form |
+    |---|---|
+    | `think-answer` | `<think>..</think><answer>..</answer>` |
+    | `answer-first` | `<answer>..</answer><think>..</think>` |
+    | `answer-alone` | `<answer>..</answer>` |
+    | `free` | no such tags; the last line is `Answer: ..`, and the model ended it by itself |
 
     Each tag stands there once and the answer is not blank; whether it can be read is the other terms'
     affair. The reasoning may be empty: supervised fine-tuning on answers alone teaches it so, and where
     reasoning is shaped the recitation term gives silence the least it has.
     """
-    return _formatted(rollout, _STRICT)
+    return _formatted(rollout, wanted, _STRICT)
 
 
-def _formatted(rollout: Rollout, form: re.Pattern[str]) -> float:
-    if tag_sequence(rollout.completion) != THINK_THEN_ANSWER:
+def _formatted(rollout: Rollout, wanted: AnswerFormat, forms: dict[AnswerFormat, re.Pattern[str]]) -> float:
+    if tag_sequence(rollout.completion) != TAGS[wanted]:
         return 0.0
-    found = form.fullmatch(rollout.completion)
+    if wanted == "free":
+        return float(rollout.finished and LAST_LINE.search(rollout.completion) is not None)
+    found = forms[wanted].fullmatch(rollout.completion)
     return float(found is not None and bool(found.group(1).strip()))

@@ -7,7 +7,7 @@ from typing import Literal
 
 from vrft_aug.nouns import Answer, Case, Task
 from vrft_aug.shaping.balance import Balance, class_weight
-from vrft_aug.shaping.text import canonical
+from vrft_aug.shaping.text import same_text
 
 
 def accuracy(
@@ -20,10 +20,9 @@ def accuracy(
 ) -> float | None:
     """1 where the answer is the target, else 0: the same label, set of labels or free text.
 
-    Free texts are the same once normalised, and put in their canonical form where the task has synonyms;
-    with `match: exact` they are the same character by character. `balance` (classify and grade) multiplies
-    by the weight of the true label. 0 for an unparseable answer; None where the case's target is unknown or
-    the task is to localise.
+    Free texts are the same as `same_text` says; with `match: exact` they are so character by character.
+    `balance` (classify and grade) multiplies by the weight of the true label. 0 for an unparseable answer;
+    None where the case's target is unknown or the task is to localise.
     """
     if task.kind == "multilabel":
         labels = case.target.labels
@@ -37,4 +36,4 @@ def accuracy(
         return float(answer.value == target) * class_weight(target, task, balance, label_counts)
     if match == "exact":
         return float(answer.value == target)
-    return float(canonical(answer.value, task.synonyms) == canonical(target, task.synonyms))
+    return float(same_text(answer.value, target, task, case))

@@ -9,8 +9,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from vrft_aug.answer import options_of
 from vrft_aug.labels import Synonyms, normalise
 from vrft_aug.nouns import Answer, Case, Task
+from vrft_aug.reading.characters import comparable, forms
+from vrft_aug.reading.options import same_option
+from vrft_aug.reading.quantities import quantity
+from vrft_aug.reading.wrappers import unwrapped
+from vrft_aug.reading.yes_no import WORDS, yes_or_no
 
 
 def token_f1_reward(
@@ -37,6 +43,29 @@ def canonical(text: str, synonyms: Synonyms) -> str:
         return text
     pattern, names = _names(synonyms)
     return pattern.sub(lambda found: names[found.group()], text)
+
+
+def same_text(answer: str, truth: str, task: Task, case: Case | None = None) -> bool:
+    """Whether a free text answers as the truth does.
+
+    They are the same once normalised, synonyms in their canonical form. Unless the task is read strictly,
+    also through articles, hyphens and wrappers, as the same number in another unit, as yes or no where the
+    truth is one of them, and as the same option, by letter or text, where the question lists options.
+    """
+    synonyms = task.synonyms
+    if canonical(answer, synonyms) == canonical(truth, synonyms):
+        return True
+    if task.answer_mode == "strict":
+        return False
+    if set(forms(canonical(unwrapped(answer), synonyms))) & set(forms(canonical(truth, synonyms))):
+        return True
+    if (wanted := yes_or_no(truth)) is not None and comparable(truth) in WORDS:
+        return yes_or_no(answer) == wanted
+    if (measured := quantity(truth)) is not None:
+        given = quantity(answer)
+        return given is not None and given.is_near(measured)
+    options = options_of(case, task)
+    return bool(options) and same_option(answer, truth, options)
 
 
 def words(text: str) -> list[str]:

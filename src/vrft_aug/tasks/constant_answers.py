@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from vrft_aug.labels import NO_LABEL
-from vrft_aug.nouns import Box, Case, Prompt, Rollout, Target, Task, TaskKind
+from vrft_aug.nouns import AnswerFormat, Box, Case, Prompt, Rollout, Target, Task, TaskKind
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.recipe.schema import ModelConfig
 from vrft_aug.scorer import Scorer
 from vrft_aug.tasks.frames import frames_without_model
-from vrft_aug.tasks.targets import target_answer
+from vrft_aug.tasks.targets import formatted, target_answer
 from vrft_aug.tasks.taskset import TaskSet
 
 REASONING = "I have looked at the picture and describe what it shows in words of my own."
@@ -32,6 +32,7 @@ ADVICE: dict[TaskKind, str] = {
     "grade": "balance the grades (balance: inverse), or let near misses earn less",
     "multilabel": "measure the sets by jaccard or f_beta, or balance the labels",
     "localise": "train on more pictures with boxes",
+    "choice": "shuffle the options (option_seed), or balance what is right in the data",
     "answer": "ask more varied questions",
 }
 
@@ -87,7 +88,10 @@ def constant_policies(
         """The mean total where case i is answered by `answers[i]`."""
         return fmean(
             scorer.score(
-                case, prompts[place], Rollout(_completion(answers[i])), frames[i] if frames else None
+                case,
+                prompts[place],
+                Rollout(_completion(answers[i], task.answer_format)),
+                frames[i] if frames else None,
             ).total
             for i, (case, place) in enumerate(zip(chosen, places, strict=True))
         )
@@ -145,15 +149,15 @@ def _of_boxes(
 
 def _candidates(task: Task, truths: Counter[str]) -> list[str]:
     common = [answer for answer, _ in truths.most_common(MOST_ANSWERS)]
-    if task.kind == "answer":
+    if task.kind in ("answer", "choice"):
         return common
     if task.kind == "multilabel":
         return list(dict.fromkeys([NO_LABEL, *task.labels, ", ".join(task.labels), *common]))
     return list(task.labels)
 
 
-def _completion(answer: str) -> str:
-    return f"<think>{REASONING}</think><answer>{answer}</answer>" if answer else ""
+def _completion(answer: str, wanted: AnswerFormat) -> str:
+    return formatted(answer, REASONING, wanted) if answer else ""
 
 
 def _scaled(box: Box, source: Frame, target: Frame) -> Box:

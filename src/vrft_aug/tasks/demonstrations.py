@@ -9,14 +9,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from vrft_aug.answer import parse
+from vrft_aug.answer import TAGS, parse
 from vrft_aug.errors import UserError, nearest, shown
 from vrft_aug.nouns import Answer, Case, Rollout, Task
 from vrft_aug.perception.matching import matched_iou
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.shaping.format import strict_format
 from vrft_aug.shaping.label import accuracy
-from vrft_aug.tasks.targets import target_answer
+from vrft_aug.tasks.targets import formatted, target_answer
 from vrft_aug.tasks.taskset import TaskSet
 
 EXPECTED = 'expected {"case": ID, "completion": TEXT} or {"case": ID, "reasoning": TEXT}'
@@ -71,7 +71,7 @@ def with_demonstrations(taskset: TaskSet, path: Path, frame_of: Callable[[Case],
 def _checked(line: _Line, case: Case, task: Task, frame: Frame | None, where: str) -> str:
     completion = line.completion
     if completion is None:
-        completion = f"<think>{line.reasoning}</think><answer>{target_answer(case, task, frame)}</answer>"
+        completion = formatted(target_answer(case, task, frame), line.reasoning or "", task.answer_format)
     if wrong := fault(completion, case, task, frame):
         raise UserError(f"{where}: the trace of case {case.id} {wrong}; correct or remove it")
     return completion
@@ -80,13 +80,14 @@ def _checked(line: _Line, case: Case, task: Task, frame: Frame | None, where: st
 def fault(completion: str, case: Case, task: Task, frame: Frame | None) -> str | None:
     """Why a completion is no demonstration of its case, None where it is one."""
     rollout = Rollout(completion)
-    answer = parse(rollout, task, frame)
+    answer = parse(rollout, task, frame, case)
     if answer.reason is not None:
         return f"has no readable answer ({answer.reason})"
-    if not strict_format(rollout) or not answer.reasoning:
-        return "is not <think>REASONING</think><answer>ANSWER</answer> and nothing else"
+    thinks = "<think>" in TAGS[task.answer_format]
+    if not strict_format(rollout, task.answer_format) or (thinks and not answer.reasoning):
+        return f"is not {formatted('ANSWER', 'REASONING', task.answer_format)} and nothing else"
     if not _is_right(answer, case, task):
-        given = completion.rpartition("<answer>")[2].removesuffix("</answer>").strip()
+        given = completion.rpartition("<answer>")[2].partition("</answer>")[0].strip()
         return f"answers {shown(given)}, but the truth is {shown(target_answer(case, task, frame))}"
     return None
 

@@ -5,24 +5,42 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from vrft_aug.answer import options_of
 from vrft_aug.errors import UserError
 from vrft_aug.labels import NO_LABEL
-from vrft_aug.nouns import Box, Case, Task
+from vrft_aug.nouns import AnswerFormat, Box, Case, Task
 from vrft_aug.perception.boxes import NOTHING
 from vrft_aug.perception.spaces import Frame
+from vrft_aug.reading.options import LETTERS
 
 
 def target_completion(case: Case, task: Task, frame: Frame | None = None) -> str:
-    """`<think></think><answer>...</answer>` with the label, the text, or the boxes as the model speaks them.
+    """The label, the text, or the boxes as the model speaks them, in the task's format, without reasoning.
 
     `frame` is needed for boxes alone. Raises UserError where the case lacks what the task asks for.
     """
-    return f"<think></think><answer>{target_answer(case, task, frame)}</answer>"
+    return formatted(target_answer(case, task, frame), "", task.answer_format)
+
+
+def formatted(answer: str, reasoning: str, wanted: AnswerFormat) -> str:
+    """An answer and its reasoning as the format asks; see `shaping.format.strict_format`."""
+    match wanted:
+        case "think-answer":
+            return f"<think>{reasoning}</think><answer>{answer}</answer>"
+        case "answer-first":
+            return f"<answer>{answer}</answer><think>{reasoning}</think>"
+        case "answer-alone":
+            return f"<answer>{answer}</answer>"
+        case "free":
+            return f"{reasoning}\nAnswer: {answer}".lstrip()
 
 
 def target_answer(case: Case, task: Task, frame: Frame | None = None) -> str:
-    """What stands between the answer tags; see `target_completion`."""
+    """The answer alone, an option as the task names it; see `target_completion`."""
     target = case.target
+    if task.kind == "choice" and target.label is not None:
+        options = options_of(case, task)
+        return LETTERS[options.index(target.label)] if task.option_names == "letter" else target.label
     if task.kind in ("classify", "grade") and target.label is not None:
         return target.label
     if task.kind == "multilabel" and target.labels is not None:

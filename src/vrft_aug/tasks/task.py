@@ -19,6 +19,10 @@ def make_task(name: str, config: TaskConfig) -> Task:
         labels=config.labels,
         modality=config.modality,
         box_format=config.box_format,
+        answer_mode=config.answer_mode,
+        answer_format=config.answer_format,
+        option_names=config.option_names,
+        option_seed=config.option_seed,
         synonyms=_synonyms(config) if config.synonyms and config.knowledge is not None else (),
     )
 
@@ -27,7 +31,7 @@ def _synonyms(config: TaskConfig) -> tuple[tuple[str, str], ...]:
     """(synonym, label) for the task's labels; for a free text also those of all findings of the bank."""
     bank = load_bank(str(config.knowledge))
     named = {label: known.synonyms for label, known in bank.classes.items()}
-    if config.kind == "answer":
+    if config.kind in ("answer", "choice"):
         named = {**bank.findings, **named}
     else:
         named = {label: named.get(label, ()) for label in config.labels}

@@ -58,7 +58,7 @@ def monitor(step: Sequence[Judged]) -> dict[str, float]:
     told = [one for one in step if one.prompt.knowledge and one.reasoning]
     figures: dict[str, list[float | None]] = {
         "right": [right(one) for one in step],
-        "format": [strict_format(one.rollout) for one in step],
+        "format": [strict_format(one.rollout, one.task.answer_format) for one in step],
         "words": [float(len(words(one.reasoning))) for one in step],
         "recitation": [recited_share(one.reasoning, one.prompt.knowledge, "none", "bleu") for one in told],
         "copied_5grams": [copied_share(one.reasoning, one.prompt.knowledge) for one in told],

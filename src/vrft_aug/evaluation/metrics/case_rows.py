@@ -28,7 +28,7 @@ class Row:
     reasoning: str
     completion: str
     tokens: int | None
-    formatted: bool  # exactly <think>..</think><answer>..</answer>, as the format reward asks
+    formatted: bool  # exactly as the task's format asks, see shaping/format.py
     true_boxes: tuple[Box, ...] | None = None  # wherever they are known, whatever the task asks
     boxes: tuple[Box, ...] | None = None  # the answer to a localise task
     confidence: tuple[float, ...] = ()  # of each of `boxes`
@@ -133,7 +133,7 @@ def _row(
         reasoning=answer.reasoning,
         completion=rollout.completion,
         tokens=rollout.tokens,
-        formatted=strict_format(rollout) == 1,
+        formatted=strict_format(rollout, task.answer_format) == 1,
         true_boxes=case.target.boxes,
         boxes=boxes,
         confidence=confidence,
