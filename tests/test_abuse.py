@@ -1,13 +1,13 @@
 """What a policy under reward may try instead of the task: every row with its reason and its terms."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from vrft_aug.data.readers.medmnist_labels import LABELS
 from vrft_aug.knowledge.bank import load_bank
-from vrft_aug.nouns import Box, Case, FailureReason, Prompt, Rollout, Score, Target, Task
+from vrft_aug.nouns import AnswerMode, Box, Case, FailureReason, Prompt, Rollout, Score, Target, Task
 from vrft_aug.perception.spaces import BoxSpace, Frame
 from vrft_aug.prompt import SYSTEM, build_prompt
 from vrft_aug.recipe.schema import Injection, RewardConfig
@@ -57,8 +57,9 @@ def say_boxes(*boxes: str) -> str:
     return say(f"[{', '.join(boxes)}]")
 
 
-def judge(kind: str, completion: str, finished: bool = True) -> Score:
+def judge(kind: str, completion: str, finished: bool = True, mode: AnswerMode = "strict") -> Score:
     task, case = CASES[kind]
+    task = replace(task, answer_mode=mode)
     scorer = Scorer(task, {name: RewardConfig(weight=weight) for name, weight in REWARDS[kind].items()})
     return scorer.score(case, knowledge_prompt(kind), Rollout(completion, finished=finished), FRAME)
 
@@ -294,3 +295,41 @@ def test_hedging_between_two_answers_earns_less_than_guessing_one() -> None:
         for text in ("left right lower lobe", RIGHT["answer"], "right lower lobe")
     )
     assert hedged < (right + wrong) / 2
+
+
+# What lenient reading reads of the abuses above: each is the true answer, or half of it, written oddly.
+READ_LENIENTLY = {
+    ("classify", "sentence"), ("classify", "JSON"), ("classify", "zero-width space"),
+    ("classify", "answer left open"), ("classify", "no tags"), ("multilabel", "and"),
+    ("multilabel", "zero-width space"), ("answer", "no tags"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{row.kind}: {row.name}" for row in ROWS])
+def test_leniency_opens_no_abuse(row: Row) -> None:
+    """What is read beyond strict reading is a truth; all else is refused, and earns what it earned."""
+    strict = judge(row.kind, row.completion, row.finished)
+    lenient = judge(row.kind, row.completion, row.finished, "lenient")
+    if (row.kind, row.name) in READ_LENIENTLY:
+        assert strict.answer.value is None
+        assert lenient.answer.value in TRUE_VALUES[row.kind]
+        assert lenient.terms["format"] == strict.terms["format"]
+    else:
+        assert lenient.answer.value == strict.answer.value
+        assert (lenient.terms, lenient.total) == (strict.terms, strict.total)
+
+
+TRUE_VALUES: dict[str, tuple[object, ...]] = {
+    "classify": ("malignant",),
+    "multilabel": (frozenset({"effusion", "nodule"}), frozenset({"effusion"})),
+    "answer": ("left lower lobe",),
+}
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_an_unreadable_answer_earns_the_least_in_both_modes(kind: str) -> None:
+    for completion in ("", "<think>", say("no idea at all " * 20), say("?")):
+        for mode in ("strict", "lenient"):
+            score = judge(kind, completion, mode=mode)
+            if kind != "answer" or score.answer.value is None:
+                assert score.total <= judge(kind, HONEST_WRONG[kind]).total

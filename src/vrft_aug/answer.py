@@ -31,7 +31,7 @@ def parse(rollout: Rollout, task: Task, frame: Frame | None, case: Case | None =
 
     `frame` is the picture that a localise task asks about, else unused; `case` has the options of a choice.
     The task says how answers are read (`answer_mode`): `strict` reads a lone `<answer>` block, and in it the
-    answer and nothing else; `lenient` also the ways in which models put the same answer, see docs/reference/answers.md.
+    answer and nothing else; `lenient` also the ways in which models put it, see docs/reference/answers.md.
     Text outside the tags is ignored where there are tags. The reasons:
 
     - "missing": no answer, or nothing in it;

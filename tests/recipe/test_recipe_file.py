@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from helpers.data_files import CSV, recipe_mapping, save_recipe_mapping
 from vrft_aug.data.readers.table import CsvData
@@ -146,3 +147,21 @@ def test_a_copied_recipe_keeps_its_comments_and_overwrites_nothing(tmp_path: Pat
     with pytest.raises(UserError, match="exists already"):
         copy_recipe("retinamnist", target)
     assert copy_recipe("busi", tmp_path) == tmp_path / "busi.yaml"
+
+
+def test_a_run_of_0_1_0_is_read_strictly_and_a_new_recipe_leniently(tmp_path: Path) -> None:
+    recipe = load_recipe("fundus-demo")
+    assert {task.answer_mode for task in recipe.tasks.values()} == {"lenient"}
+    save_recipe(recipe, tmp_path / "recipe.yaml")
+    assert load_recipe(str(tmp_path)) == recipe
+    old = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
+    for task in old["tasks"].values():
+        for key in ("answer_mode", "answer_format", "option_names", "option_seed"):
+            del task[key]
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(old))
+    for source in (tmp_path, tmp_path / "recipe.yaml"):
+        assert {task.answer_mode for task in load_recipe(str(source)).tasks.values()} == {"strict"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(old))
+    assert {task.answer_mode for task in load_recipe(str(tmp_path / "mine.yaml")).tasks.values()} == {
+        "lenient"
+    }

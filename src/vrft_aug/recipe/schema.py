@@ -46,7 +46,9 @@ class TaskConfig(Strict):
     data: SerializeAsAny[DataConfig]  # of the class that its reader takes
     knowledge: str | None = None  # a bank: a shipped name or a YAML file
     synonyms: bool = False  # also read an answer by the other names that the bank has for it
-    answer_mode: AnswerMode = "lenient"  # how answers are read, docs/reference/answers.md; strict: as version 0.1.0
+    answer_mode: AnswerMode = (
+        "lenient"  # how answers are read, docs/reference/answers.md; strict: as version 0.1.0
+    )
     answer_format: AnswerFormat = "think-answer"  # asked for in the prompt, and what the format term pays for
     option_names: OptionNames = "letter"  # for choice: how options are told and answered
     option_seed: int | None = 0  # for choice: of their order, drawn for each case; null: as the data has them
