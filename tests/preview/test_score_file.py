@@ -42,9 +42,21 @@ def test_lines_come_back_in_order_with_every_term(tmp_path: Path) -> None:
         "total": 1.2,
         "terms": {"format": 1.0, "accuracy": 1.0},
     }
-    assert (bare["answer"], bare["reason"], bare["total"]) == (None, "missing", 0)
+    assert (bare["answer"], bare["reason"], bare["total"]) == (
+        "bright",
+        None,
+        1,
+    )  # right, but without the format
     assert cut["reason"] == "truncated"
     assert (wrong["answer"], wrong["terms"]["accuracy"]) == ("dark", 0)
+
+
+def test_strict_reading_wants_the_tags(tmp_path: Path) -> None:
+    recipe = classify(tmp_path)
+    strict = recipe.tasks["look"].model_copy(update={"answer_mode": "strict"})
+    path = lines_file(tmp_path, {"case": "set/test/i3", "completion": "bright"})
+    (bare,) = score_file(recipe.model_copy(update={"tasks": {"look": strict}}), path)
+    assert (bare["answer"], bare["reason"], bare["total"]) == (None, "missing", 0)
 
 
 def test_cases_of_every_split_are_known(tmp_path: Path) -> None:
