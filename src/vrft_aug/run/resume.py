@@ -93,8 +93,8 @@ def plan_resume(recipe: Recipe, run: Path, from_stage: str | None = None) -> Res
 def apply_resume(plan: ResumePlan, recipe: Recipe, run: Path) -> Path | None:
     """Put what the plan does not keep aside, into `superseded/N/`, and write the new recipe.
 
-    Nothing is deleted: stages, model, evaluation and page are moved, recipe and logs copied before the logs are
-    cut back. Gives the folder, None where nothing is replaced.
+    Nothing is deleted: stages, model, evaluation and page are moved, recipe and logs copied before the logs
+    are cut back. Gives the folder, None where nothing is replaced.
     """
     if not plan.replaces:
         save_recipe(recipe, run / RUN_RECIPE)
