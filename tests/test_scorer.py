@@ -3,7 +3,7 @@ from typing import Any, get_args
 
 import pytest
 
-from vrft_aug.errors import UserError
+from vrft_aug.errors import OwnCodeError, UserError
 from vrft_aug.nouns import Box, Case, Prompt, Rollout, Target, Task, TaskKind
 from vrft_aug.perception.spaces import BoxSpace, Frame
 from vrft_aug.recipe.schema import RewardConfig
@@ -127,7 +127,7 @@ def test_labels_that_read_alike_are_refused() -> None:
 )
 def test_a_reward_that_breaks_stops_the_run(name: str, message: str) -> None:
     rewards = of(GRADE, {f"own_rewards:{name}": 1})
-    with pytest.raises(RuntimeError, match=message):
+    with pytest.raises(OwnCodeError, match=message):
         rewards.score(CASE, PROMPT, GOOD, None)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import re
 from collections.abc import Iterable
 
 
@@ -12,6 +14,43 @@ class UserError(Exception):
     The message is one line: what was given, what was expected, which file and case, what to try.
     Everything else that goes wrong is a bug of ours and keeps its traceback.
     """
+
+
+class OwnCodeError(UserError):
+    """A function of the user's own went wrong; the cause, with the user's code in its trace, is chained.
+
+    The command line prints the line alone, and with `--debug` the trace of the user's code.
+    """
+
+
+def told_by_system(error: BaseException) -> str | None:
+    """What the operating system refused, in one line: a full disk, a closed place; None for other errors.
+
+    Libraries that write weights word a full disk in their own ways, which are known here.
+    """
+    if isinstance(error, OSError) and error.errno in _REFUSED:
+        where = f"{error.filename} cannot be used" if error.filename else "the operating system refuses"
+        reason, full = error.strerror or str(error), error.errno in _FULL
+    elif _DISK_FULL.search(str(error)):
+        where, reason, full = "a file cannot be written", "no space left on device", True
+    else:
+        return None
+    if full:
+        return (
+            f"{where}: {reason}; what was complete before is kept: free some space, then go on "
+            "(of a training: with --resume)"
+        )
+    return f"{where}: {reason}; choose another place (--output), or change who may write there"
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (
+    *_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG,
+    errno.ELOOP, errno.EFBIG, errno.EEXIST,
+)  # fmt: skip
+_DISK_FULL = re.compile(
+    r"No space left on device|PytorchStreamWriter failed writing|inline_container.*unexpected pos"
+)
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from numbers import Real
 from typing import Any, Literal
 
-from vrft_aug.errors import UserError, nearest
+from vrft_aug.errors import OwnCodeError, UserError, nearest, shown
 
 Group = Literal["readers", "rewards", "metrics", "families"]  # of entry points: `vrft_aug.readers`, ...
 
@@ -78,19 +78,29 @@ def case_number(
 ) -> float | None:
     """What a reward or metric function (`what`, for messages) says of a case; None: it does not apply.
 
-    Raises RuntimeError, from the cause and naming function and case, where it fails or gives something else
-    than a finite number or None.
+    Where it fails, or gives something else than a finite number or None, raises OwnCodeError if it is the
+    user's and RuntimeError if it is ours, from the cause and naming function and case.
     """
+    broken = RuntimeError if is_ours(function) else OwnCodeError
     try:
         value = function(**arguments)
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise RuntimeError(f"{what} failed on case {case!r}: {reason}") from error
+        raise broken(f"{what} failed on case {case!r}: {in_a_line(error)}") from error
     if value is None:
         return None
     if not isinstance(value, Real) or not math.isfinite(value):
-        raise RuntimeError(f"{what} returned {value!r} for case {case!r}; expected a finite number or None")
+        raise broken(f"{what} returned {shown(value)} for case {case!r}; expected a finite number or None")
     return float(value)
+
+
+def is_ours(function: Callable[..., Any]) -> bool:
+    """Whether a function belongs to this package."""
+    return str(getattr(function, "__module__", "")).partition(".")[0] == __name__.partition(".")[0]
+
+
+def in_a_line(error: BaseException) -> str:
+    """`ValueError: what it says`, cut to a length that fits into a line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 @lru_cache

@@ -57,5 +57,9 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Show the trace of a reward, metric or reader of your own that fails."),
+    ] = False,
 ) -> None:
     """Medical visual reinforcement fine-tuning: from images to a compared, reported, fine-tuned model."""

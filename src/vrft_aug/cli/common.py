@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import traceback
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from vrft_aug.errors import UserError
+from vrft_aug.errors import OwnCodeError, UserError, told_by_system
+
+PACKAGE = Path(__file__).parents[1]
 
 
 class OneLineErrors(TyperGroup):
@@ -19,11 +23,30 @@ class OneLineErrors(TyperGroup):
         try:
             return super().invoke(ctx)
         except UserError as error:
+            if ctx.params.get("debug") and isinstance(error, OwnCodeError):
+                typer.echo(own_trace(error), err=True)
             typer.echo(f"error: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(130) from None
+        except Exception as error:
+            line = told_by_system(error)
+            if line is None:
+                raise
+            typer.echo(f"error: {line}", err=True)
+            raise typer.Exit(2) from None
+
+
+def own_trace(error: OwnCodeError) -> str:
+    """The trace of what the user's own code raised, without the frames of this package around it."""
+    cause = error.__cause__
+    if cause is None:
+        return ""
+    frames = traceback.extract_tb(cause.__traceback__)
+    own = [frame for frame in frames if not Path(frame.filename).is_relative_to(PACKAGE)]
+    shown = traceback.format_list(own) + traceback.format_exception_only(cause)
+    return "your code:\n" + "".join(shown).rstrip()
 
 
 SETTINGS: dict[str, Any] = {

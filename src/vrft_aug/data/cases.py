@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from vrft_aug.data.settings import CustomData, DataConfig, find_reader
 from vrft_aug.data.splits import SPLITS
-from vrft_aug.errors import UserError
+from vrft_aug.errors import OwnCodeError, UserError
 from vrft_aug.nouns import Case, Task
-from vrft_aug.plugins import load_function
+from vrft_aug.plugins import in_a_line, is_ours, load_function
 
 
 class EmptySplit(UserError):
@@ -38,17 +38,25 @@ def load_cases(data: DataConfig, task: Task, root: Path, split: str) -> list[Cas
 
 def _read(data: DataConfig, task: Task, root: Path, split: str) -> list[Case]:
     """Call the reader and see to it that cases come out."""
-    made: Iterable[Case]
     if isinstance(data, CustomData):
-        made = load_function(data.reader)(root=root, split=split, task=task, **data.options)
+        read = load_function(data.reader)
+        call = partial(read, root=root, split=split, task=task, **data.options)
     else:
-        made = find_reader(data.reader)(data, task, root, split)
-    cases = list(made)
+        read = find_reader(data.reader)
+        call = partial(read, data, task, root, split)
+    try:
+        cases = list(call())
+    except UserError:
+        raise
+    except Exception as error:
+        if is_ours(read):
+            raise
+        raise OwnCodeError(
+            f"reader {data.reader!r} failed for split {split!r} of task {task.name!r}: {in_a_line(error)}"
+        ) from error
     for case in cases:
         if not isinstance(case, Case):
-            raise UserError(
-                f"reader {data.reader!r} gave a {type(case).__name__}; expected vrft_aug.nouns.Case"
-            )
+            raise OwnCodeError(f"reader {data.reader!r} gave a {type(case).__name__}; expected vrft_aug.Case")
     return cases
 
 

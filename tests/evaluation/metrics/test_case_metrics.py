@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from helpers.synthetic_run import GRADE, GRADES, PROVENANCE, grade_cases, write_run
-from vrft_aug.errors import UserError
+from vrft_aug.errors import OwnCodeError, UserError
 from vrft_aug.evaluation.comparison import compare
 from vrft_aug.evaluation.meanings import MEANINGS
 from vrft_aug.evaluation.metrics.case_metrics import METRICS, CaseMetric, named_metrics
@@ -134,7 +134,7 @@ def test_kinds_and_repetition_are_refused() -> None:
 
 
 def test_a_metric_that_breaks_names_itself_and_the_case() -> None:
-    with pytest.raises(RuntimeError, match=f"metric '{__name__}:broken' failed on case 'discs/test/0'"):
+    with pytest.raises(OwnCodeError, match=f"metric '{__name__}:broken' failed on case 'discs/test/0'"):
         report_of(ANSWERS, f"{__name__}:broken")
 
 
