@@ -1,10 +1,14 @@
-"""Which case belongs to which split, where the data leaves that open. Deterministic, by patient."""
+"""Which case belongs to which split. Deterministic, and always by patient."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 
+from vrft_aug.data.notes import note, some
+from vrft_aug.data.split_settings import RandomSplit, SplitSettings
 from vrft_aug.errors import UserError, shown
 
 SPLITS = ("train", "validation", "test")
@@ -20,6 +24,8 @@ NAMES = {
 }  # what data sets call them -> ours
 VALIDATION_SHARE = 0.15
 TEST_SHARE = 0.2
+COPY = re.compile(r"\.rf\.[0-9a-zA-Z]{2,}(?=\.[^.]*$|$)")  # what Roboflow adds to each augmented copy of a scan
+NO_PATIENT = ("", "nan", "na", "n/a", "none", "null", "<na>", "-", "?")  # how tables write an unknown one
 
 
 def split_name(given: str, where: str) -> str:
@@ -27,7 +33,67 @@ def split_name(given: str, where: str) -> str:
     try:
         return NAMES[given.strip().casefold()]
     except KeyError:
-        raise UserError(f"{where}: split {shown(given)} is unknown; expected {', '.join(SPLITS)}") from None
+        raise UserError(
+            f"{where}: split {shown(given)} is unknown; expected {', '.join(SPLITS)}, or its name in "
+            f"data.split_names"
+        ) from None
+
+
+def given_split(given: str, config: SplitSettings, where: Callable[[], str]) -> str:
+    """`split_name`, after the recipe's own names of splits."""
+    name = config.split_names.get(given.strip(), given)
+    return NAMES.get(name.strip().casefold()) or split_name(name, where())
+
+
+def patient_in(pattern: str | None, path: str) -> str:
+    """The patient that the path of an image names: what the pattern's first group finds, "" without a match."""
+    if pattern is None or (found := re.search(pattern, path.replace("\\", "/"))) is None:
+        return ""
+    return (found[1] if found.re.groups else found[0]) or ""
+
+
+def known_patient(cell: str) -> str:
+    """The patient of a cell; "" where it says that none is known."""
+    return "" if cell.casefold() in NO_PATIENT else cell
+
+
+def source_scan(name: str) -> str:
+    """The scan that an augmented copy was made of, by its name; other names as they are."""
+    return COPY.sub("", name) if ".rf." in name else name
+
+
+def assign(
+    config: SplitSettings,
+    names: Sequence[str],
+    patients: Sequence[str],
+    given: Sequence[str] | None,
+    strata: Sequence[str],
+    where: Callable[[int], str],
+    source: str,
+) -> list[str]:
+    """The split of every case: case i is called `names[i]`, of patient `patients[i]` ("" where unknown).
+
+    `given` are the data's own splits (said to come from `source`), which are kept; else a random split where
+    the recipe asks for one, by patient and stratified by `strata` (labels); else a hash deals, see `deal`.
+    All cases of a patient, and all copies of a scan, are in one split: raises UserError naming two cases where
+    the data's own splits say otherwise, unless the recipe accepts that.
+    """
+    owners = [patient or source_scan(name) for patient, name in zip(patients, names, strict=True)]
+    if config.random_split is not None:
+        if given is not None:
+            raise UserError(
+                f"data.random_split and the data's own splits ({source}) contradict each other; remove one "
+                "of them (data.split_column: null ignores the column)"
+            )
+        parts = deal_at_random(owners, strata, config.random_split)
+        how = f"dealt at random with seed {config.random_split.seed}, by patient or image"
+    else:
+        if given is not None:
+            _check_apart(config, names, owners, patients, given, where)
+        parts = deal(owners, given)
+        how = f"from {source}" if given is not None else "dealt by a hash of patient or image"
+    _tell(parts, given, how, patients)
+    return parts
 
 
 def deal(owners: Sequence[str], given: Sequence[str] | None) -> list[str]:
@@ -44,6 +110,81 @@ def deal(owners: Sequence[str], given: Sequence[str] | None) -> list[str]:
     if "validation" in given:
         return list(given)
     return [_carved(_uniform(owner), split) for owner, split in zip(owners, given, strict=True)]
+
+
+def deal_at_random(owners: Sequence[str], strata: Sequence[str], wanted: RandomSplit) -> list[str]:
+    """Shares of the owners drawn with a seed, equal in every stratum, whatever the order of the cases.
+
+    An owner with cases of several strata belongs to the rarest of them. Within a stratum the owners are put in
+    an order by a hash of seed and name, and the first are test, the next validation, as many as come nearest
+    to the shares, counted over the strata so that rounding does not add up.
+    """
+    rarity = Counter(strata)
+    of_owner: dict[str, str] = {}
+    for owner, stratum in zip(owners, strata, strict=True):
+        own = of_owner.setdefault(owner, stratum)
+        if (rarity[stratum], stratum) < (rarity[own], own):
+            of_owner[owner] = stratum
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for owner, stratum in of_owner.items():
+        groups[stratum if wanted.stratify else ""].append(owner)
+    part: dict[str, str] = {}
+    seen = tested = validated = 0
+    for stratum in sorted(groups, key=lambda name: (rarity[name], name)):
+        members = sorted(groups[stratum], key=lambda owner: _uniform(f"{wanted.seed}|{owner}"))
+        seen += len(members)
+        test = max(0, round(seen * wanted.test) - tested)
+        validation = max(0, round(seen * wanted.validation) - validated)
+        tested, validated = tested + min(test, len(members)), validated + validation
+        for place, owner in enumerate(members):
+            part[owner] = "test" if place < test else "validation" if place < test + validation else "train"
+    return [part[owner] for owner in owners]
+
+
+def _check_apart(
+    config: SplitSettings,
+    names: Sequence[str],
+    owners: Sequence[str],
+    patients: Sequence[str],
+    given: Sequence[str],
+    where: Callable[[int], str],
+) -> None:
+    """No patient in two of the data's own splits, unless accepted; a scan's copies are told."""
+    first: dict[str, int] = {}
+    shared: dict[str, tuple[int, int]] = {}
+    for i, (owner, split) in enumerate(zip(owners, given, strict=True)):
+        if given[first.setdefault(owner, i)] != split:
+            shared.setdefault(owner, (first[owner], i))
+    of_patients = [pair for pair in shared.values() if patients[pair[0]]]
+    if of_patients and config.shared_patients == "refuse":
+        a, b = of_patients[0]
+        raise UserError(
+            f"patient {shown(patients[a])} is in two splits: {where(a)} ({given[a]}) and {where(b)} "
+            f"({given[b]}); so are {len(of_patients):,} patients in all. Mend the splits, or accept it with "
+            "data.shared_patients: accept"
+        )
+    if of_patients:
+        note(f"{len(of_patients):,} patients are in two splits, which the recipe accepts", "warning")
+    copies = [owner for owner, (i, _) in shared.items() if not patients[i] and names[i] != owner]
+    if copies:
+        note(
+            f"copies of {len(copies):,} scans are in two splits ({some(copies)}): a test on them flatters",
+            "warning",
+        )
+
+
+def _tell(parts: Sequence[str], given: Sequence[str] | None, how: str, patients: Sequence[str]) -> None:
+    counts = Counter(parts)
+    sizes = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS)
+    carved = sum(a != b for a, b in zip(parts, given, strict=True)) if given is not None else 0
+    kept = f"; {carved:,} train cases became validation, by a hash" if carved else ""
+    note(f"splits {how}: {sizes}{kept}")
+    unknown = sum(not patient for patient in patients)
+    if 0 < unknown < len(patients):
+        note(
+            f"{unknown:,} of {len(patients):,} cases have no patient; each counts as a patient of its own",
+            "warning",
+        )
 
 
 def _carved(uniform: float, split: str) -> str:
