@@ -131,7 +131,9 @@ def _missing(
     if WEB.match(name):
         return f"{source} names {shown(name)}; images are not fetched from the web: download them first"
     if not name.strip():
-        return f"{source} names no image for {len(absent):,} of {len(names):,} cases, the first: {case.strip()}"
+        return (
+            f"{source} names no image for {len(absent):,} of {len(names):,} cases, the first: {case.strip()}"
+        )
     folder = name.replace("\\", "/").rpartition("/")[0]
     there = index.names(folder) or index.names()
     has = f"; {index.folder} has {shown(there[0])}" if there else f"; {index.folder} has no files"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,6 +40,8 @@ class DataConfig(Strict):
     """The settings of a reader; a reader's own settings are the further fields of a subclass."""
 
     reader: str  # the name under which the reader is registered
+    # a label that no case or box of the whole data has: a model is paid for never naming it
+    unused_labels: Literal["refuse", "accept"] = "refuse"
 
 
 class CustomData(DataConfig):

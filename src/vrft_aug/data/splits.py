@@ -24,7 +24,9 @@ NAMES = {
 }  # what data sets call them -> ours
 VALIDATION_SHARE = 0.15
 TEST_SHARE = 0.2
-COPY = re.compile(r"\.rf\.[0-9a-zA-Z]{2,}(?=\.[^.]*$|$)")  # what Roboflow adds to each augmented copy of a scan
+COPY = re.compile(
+    r"\.rf\.[0-9a-zA-Z]{2,}(?=\.[^.]*$|$)"
+)  # what Roboflow adds to each augmented copy of a scan
 NO_PATIENT = ("", "nan", "na", "n/a", "none", "null", "<na>", "-", "?")  # how tables write an unknown one
 
 

@@ -68,7 +68,9 @@ def test_train_and_validation_never_share_a_patient(tmp_path: Path) -> None:
     rows = [["image", "label", "split", "patient"]]
     rows += [[f"i{i}.png", "dark", "test" if i % 5 == 0 else "train", f"p{i // 3}"] for i in range(150)]
     save_rows(tmp_path, rows)
-    cases = {split: load(tmp_path, CSV | {"patient_column": "patient"}, split) for split in SPLITS}
+    # the table itself has patients in train and in test, which is refused unless it is accepted
+    data = CSV | {"patient_column": "patient", "shared_patients": "accept"}
+    cases = {split: load(tmp_path, data, split) for split in SPLITS}
     patients = {split: {case.patient for case in found} for split, found in cases.items()}
     assert not patients["train"] & patients["validation"]
     assert sum(map(len, cases.values())) == 150

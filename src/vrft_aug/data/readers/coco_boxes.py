@@ -1,132 +1,170 @@
-"""Boxes from a COCO detection file, checked against the images they are of."""
+"""COCO detection files as people export them, checked against themselves."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, FiniteFloat, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
+from vrft_aug.data.notes import note
+from vrft_aug.data.readers.boxed_cases import AnnotatedImage, Size
+from vrft_aug.data.readers.shapes import around
 from vrft_aug.data.sources import absent
-from vrft_aug.errors import UserError, nearest, shown
-from vrft_aug.nouns import Box, Task
+from vrft_aug.errors import UserError, shown
+from vrft_aug.nouns import Box
 
-OVERSHOOT = 1.0  # pixels that a box may reach over the border; it is clipped. Rounding makes as much
-
-
-@dataclass(frozen=True)
-class BoxedImage:
-    """An image that a COCO file lists, with the boxes of the chosen categories in its own pixels."""
-
-    file_name: str
-    size: tuple[int, int]  # width, height in pixels, as the file says
-    boxes: tuple[Box, ...]  # () where it has none of the chosen categories
+Id = int | str
 
 
 class _Image(BaseModel):
-    id: int
+    id: Id
     file_name: str
-    width: int
-    height: int
+    width: int | None = None
+    height: int | None = None
 
 
 class _Annotation(BaseModel):
-    image_id: int
-    category_id: int
-    bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]  # x, y, width, height
+    image_id: Id
+    category_id: Id
+    # x, y, width, height; exports of masks leave it out
+    bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None
+    segmentation: Any = None
     iscrowd: int = 0
 
 
 class _Category(BaseModel):
-    id: int
+    id: Id
     name: str
 
 
 class _Coco(BaseModel):
     images: list[_Image]
     annotations: list[_Annotation]
-    categories: list[_Category]
+    categories: list[_Category] = Field(min_length=1)
 
 
-def read_boxes(path: Path, root: Path, task: Task, box_names: Mapping[str, str]) -> list[BoxedImage]:
-    """Every image of a COCO file in its order, its boxes named by the task's labels.
+def read_coco_file(
+    path: Path, root: Path, split: str | None = None
+) -> tuple[list[AnnotatedImage], list[str]]:
+    """Every image of a COCO file in its order with all its boxes, and the categories of the file.
 
-    `box_names` maps categories to labels; without it categories are labels of the same name. Categories
-    left out and crowd regions are dropped. Where the task is not to localise, boxes are findings that may be
-    called anything. Raises UserError where the file is absent or no COCO file, where
-    names do not fit, or where a box is empty or reaches over its image by more than OVERSHOOT.
+    Crowd regions are dropped. A size of 0, null or none is not known. Raises UserError where the file is
+    absent or no COCO file (saying which other format it looks like), or contradicts itself.
     """
     coco = _parse(path, root)
-    labels = _labels(coco, path, task, box_names)
-    images = {image.id: image for image in coco.images}
-    names = [image.file_name for image in coco.images]
-    if len(set(names)) < len(names) or len(images) < len(names):
-        twice = next((name for name in names if names.count(name) > 1), "an image id")
-        raise UserError(f"{path}: {twice} is listed twice under images")
-    found: dict[int, list[Box]] = {image_id: [] for image_id in images}
-    for item in coco.annotations:
-        if item.image_id not in images:
+    names = {category.id: category.name for category in coco.categories}
+    found: dict[Id, list[Box]] = {image.id: [] for image in coco.images}
+    if len(found) < len(coco.images):
+        twice = next(id for id, count in Counter(image.id for image in coco.images).items() if count > 1)
+        files = [image.file_name for image in coco.images if image.id == twice]
+        raise UserError(
+            f"{path}: image id {shown(twice)} is listed twice under images ({', '.join(files[:3])}); were two files "
+            "merged? Expected an id for each image"
+        )
+    sizes = {image.id: _size(image) for image in coco.images}
+    crowds = 0
+    for place, item in enumerate(coco.annotations):
+        if item.image_id not in found:
             raise UserError(
-                f"{path}: an annotation names image_id {item.image_id}, which is not under images"
+                f"{path}: an annotation (number {place}) names image_id {item.image_id}, which is not under images"
             )
-        if item.category_id not in labels:
+        if item.category_id not in names:
             raise UserError(f"{path}: an annotation names category_id {item.category_id}, not in categories")
-        label = labels[item.category_id]
-        if label is not None and not item.iscrowd:
-            found[item.image_id].append(_box(item, label, images[item.image_id], path))
-    return [
-        BoxedImage(image.file_name, (image.width, image.height), tuple(found[image.id]))
+        if item.iscrowd:
+            crowds += 1
+            continue
+        x, y, width, height = item.bbox or _segmented(item, sizes[item.image_id], path, place)
+        found[item.image_id].append(Box(x, y, x + width, y + height, names[item.category_id]))
+    if crowds:
+        note(f"{path.name}: {crowds:,} crowd regions are left out")
+    images = [
+        AnnotatedImage(
+            image.file_name, tuple(found[image.id]), f"image id {image.id}", sizes[image.id], split
+        )
         for image in coco.images
     ]
+    return images, [category.name for category in coco.categories]
+
+
+def _size(image: _Image) -> Size | None:
+    return (image.width, image.height) if image.width and image.height else None
+
+
+def _segmented(
+    item: _Annotation, size: Size | None, path: Path, place: int
+) -> tuple[float, float, float, float]:
+    """x, y, width, height around what is outlined: polygons, or a run-length code."""
+    outline = item.segmentation
+    if isinstance(outline, list) and outline and all(isinstance(part, list) for part in outline):
+        try:
+            flat = [float(value) for part in outline for value in part]
+            box = around(list(zip(flat[::2], flat[1::2], strict=True)), None)
+            return box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1
+        except (ValueError, TypeError):
+            pass
+    elif isinstance(outline, dict) and {"counts", "size"} <= outline.keys():
+        return _run_length(outline, path)
+    raise UserError(
+        f"{path}: annotation {place} of image {item.image_id} has neither bbox nor a segmentation"
+    )
+
+
+def _run_length(code: dict[str, Any], path: Path) -> tuple[float, float, float, float]:
+    try:
+        from pycocotools import mask
+    except ImportError:
+        raise UserError(
+            f"{path} outlines by run lengths without bbox, which needs pycocotools: pip install 'vrft-aug[coco]'"
+        ) from None
+    try:
+        height, width = code["size"]
+        rle = mask.frPyObjects(code, height, width) if isinstance(code["counts"], list) else code
+        x, y, w, h = (float(value) for value in mask.toBbox(rle))
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: a run-length code cannot be read: {error}") from None
+    return x, y, w, h
 
 
 def _parse(path: Path, root: Path) -> _Coco:
     if not path.is_file():
         raise absent(path, root, "coco")
     try:
-        return _Coco.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON: {error}") from None
+    if (other := other_format(content)) is not None:
+        raise UserError(f"{path} is no COCO detection file; it looks like {other}")
+    if isinstance(content, dict):
+        for key in ("images", "annotations", "categories"):
+            if key not in content:
+                raise UserError(
+                    f"{path} is no COCO detection file: it lacks {key}; it has {', '.join(list(content)[:12]) or 'nothing'}"
+                )
+    try:
+        return _Coco.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"] if part not in ("int", "str"))
         raise UserError(
             f"{path} is no COCO detection file: {where} is {shown(first['input'])}: {first['msg']}"
         ) from None
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON: {error}") from None
 
 
-def _labels(coco: _Coco, path: Path, task: Task, box_names: Mapping[str, str]) -> dict[int, str | None]:
-    """Category id -> the task's label, None for a category that is left out."""
-    categories = [category.name for category in coco.categories]
-    for category, label in box_names.items():
-        if category not in categories:
-            raise UserError(
-                f"{path} has no category {category!r} (box_names){nearest(category, categories)}; "
-                f"it has {', '.join(categories)}"
-            )
-        if task.kind == "localise" and label not in task.labels:
-            raise UserError(
-                f"box_names: {label!r} is not a label of task {task.name!r}{nearest(label, task.labels)}; "
-                f"it has {', '.join(task.labels)}"
-            )
-    free = task.kind != "localise"
-    chosen = box_names or {name: name for name in categories if free or name in task.labels}
-    if not chosen:
-        raise UserError(
-            f"{path} has no category of task {task.name!r}; the file has {', '.join(categories)}, the task "
-            f"has {', '.join(task.labels) or 'no labels'}; set data.box_names"
-        )
-    return {category.id: chosen.get(category.name) for category in coco.categories}
-
-
-def _box(item: _Annotation, label: str, image: _Image, path: Path) -> Box:
-    x, y, width, height = item.bbox
-    over = max(-x, -y, x + width - image.width, y + height - image.height)
-    if not (width > 0 and height > 0 and over <= OVERSHOOT):
-        raise UserError(
-            f"{path}: box {list(item.bbox)} (x, y, width, height) of {image.file_name} is empty or outside "
-            f"its image of {image.width} x {image.height} pixels"
-        )
-    return Box(max(0.0, x), max(0.0, y), min(image.width, x + width), min(image.height, y + height), label)
+def other_format(content: Any) -> str | None:
+    """What else than COCO a JSON file holds, with the reader for it; None where that is not known."""
+    if isinstance(content, list) and content and isinstance(content[0], dict):
+        if "data" in content[0] and ("annotations" in content[0] or "predictions" in content[0]):
+            return "a Label Studio export (reader: label_studio)"
+        return "a bare list of objects, as tables of questions are (reader: csv or questions)"
+    if not isinstance(content, dict):
+        return None
+    if "shapes" in content and "imagePath" in content:
+        return "a LabelMe file (reader: labelme)"
+    entries = content.get("_via_img_metadata", content)
+    first = next(iter(entries.values()), None) if isinstance(entries, dict) else None
+    if isinstance(first, dict) and "regions" in first and "filename" in first:
+        return "a VIA project or export (reader: via)"
+    return None
