@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from vrft_aug.data.notes import note, some
 from vrft_aug.data.settings import CustomData, DataConfig, find_reader
 from vrft_aug.data.splits import SPLITS
 from vrft_aug.errors import OwnCodeError, UserError
@@ -33,7 +35,23 @@ def load_cases(data: DataConfig, task: Task, root: Path, split: str) -> list[Cas
             raise UserError(f"task {task.name!r} has case {case.id} twice in its {data.reader} data")
         seen.add(case.id)
         _check_target(case, task)
+    _tell_unseen(cases, task, split)
     return cases
+
+
+def _tell_unseen(cases: Sequence[Case], task: Task, split: str) -> None:
+    """Say which labels this split has no case of, or no box."""
+    if task.kind == "answer":
+        return
+    if task.kind == "localise":
+        seen = {box.label for case in cases for box in case.target.boxes or ()}
+    elif task.kind == "multilabel":
+        seen = {label for case in cases for label in case.target.labels or ()}
+    else:
+        seen = {case.target.label for case in cases}
+    if unseen := [label for label in task.labels if label not in seen]:
+        what = "box" if task.kind == "localise" else "case"
+        note(f"split {split} has no {what} of {some(unseen)}", "warning")
 
 
 def _read(data: DataConfig, task: Task, root: Path, split: str) -> list[Case]:

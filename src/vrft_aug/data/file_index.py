@@ -1,8 +1,8 @@
 """From the names of images, as tables write them, to files: one listing a folder, no look at each file.
 
 A name is taken as it stands first; else the first of these that fits one file:
-`\\` for `/`, without its suffix, in another case of letters or another Unicode form, and, where it is an absolute
-path of another machine or begins with the name of the folder itself, without its first parts.
+`\\` for `/`, without its suffix, in another case of letters or another Unicode form, and, where it is an
+absolute path of another machine or begins with the name of the folder itself, without its first parts.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ class FileIndex:
         found = listing.folded.get(_key(last), []) or ([] if suffixed else listing.stems.get(_key(last), []))
         if len(found) > 1:
             raise UserError(
-                f"{shown(last)} may be {some(sorted(found))} in {self.folder / folder}; write the name in full"
+                f"{shown(last)} may be {some(sorted(found))} in {self.folder / folder}; write the name in "
+                f"full"
             )
         return found[0] if found else None
 

@@ -33,7 +33,8 @@ def masks_of(pattern: str, root: Path, stems: Iterable[str]) -> dict[str, list[P
 
 
 def nearest_names(pattern: str, root: Path) -> list[str]:
-    """What lies where the pattern looks: files of its folder, or where that is absent the folders beside it."""
+    """What lies where the pattern looks: files of its folder, or where that is absent the folders beside
+    it."""
     folder, _ = _split(pattern)
     place = root / folder.split(STEM)[0].split("*")[0]
     while not place.is_dir() and place != root and place.parent != place:

@@ -51,8 +51,8 @@ class MaskFiles:
     def boxes(self, image: str, size: tuple[int, int], case: str) -> tuple[Box, ...] | None:
         """The boxes of an image of `size` (width, height) in its own pixels, by label; None: not annotated.
 
-        Raises UserError for a mask that is no picture, of another size than the image, a map of several labels
-        where one was meant, or all over the picture.
+        Raises UserError for a mask that is no picture, of another size than the image, a map of several
+        labels where one was meant, or all over the picture.
         """
         stem = PurePosixPath(image.replace("\\", "/")).stem
         boxes: list[Box] = []
@@ -68,12 +68,14 @@ def list_masks(rules: MaskRules, task: Task, root: Path, images: Sequence[str]) 
     """Find the masks of all images of the data.
 
     All pixels of a mask brighter than half its brightest are inside, of a lossy JPEG those brighter than half
-    of white, so that masks of 0/1, 0/76 and 0/255 read alike; of a label map those of the value. Raises UserError
-    where a setting does not fit, and where a label has no mask in the whole data.
+    of white, so that masks of 0/1, 0/76 and 0/255 read alike; of a label map those of the value. Raises
+    UserError where a setting does not fit, and where a label has no mask in the whole data.
     """
     _check(rules, task)
     stems = [PurePosixPath(image.replace("\\", "/")).stem for image in images]
-    patterns: dict[str | None, str] = {**rules.masks} if rules.masks else {None: str(rules.label_map)}
+    patterns: dict[str | None, str] = {None: str(rules.label_map)}
+    if rules.masks:
+        patterns = dict(rules.masks.items())
     files = {label: masks_of(pattern, root, stems) for label, pattern in patterns.items()}
     for label, pattern in patterns.items():
         if not files[label] and not (rules.accept_unused and any(files.values())):
@@ -82,7 +84,8 @@ def list_masks(rules: MaskRules, task: Task, root: Path, images: Sequence[str]) 
             near = nearest(meant, there) or (f"; there is {some(there)}" if there else "")
             of = f"label {label!r}" if label is not None else "data.label_map"
             raise UserError(
-                f"{of} has no mask: 0 of {len(set(stems)):,} names match {pattern!r} below {root}, such as {meant}{near}"
+                f"{of} has no mask: 0 of {len(set(stems)):,} names match {pattern!r} below {root}, such as "
+                f"{meant}{near}"
             )
     without = len(set(stems)) - len({stem for by_stem in files.values() for stem in by_stem})
     if without:
@@ -105,7 +108,8 @@ def _check(rules: MaskRules, task: Task) -> None:
         for label in labels:
             if label not in task.labels:
                 raise UserError(
-                    f"data.{setting}: {label!r} is not a label of task {task.name!r}{nearest(label, task.labels)}; "
+                    f"data.{setting}: {label!r} is not a label of task "
+                    f"{task.name!r}{nearest(label, task.labels)}; "
                     f"it has {', '.join(task.labels) or 'none'}"
                 )
     for pattern in (*rules.masks.values(), *([rules.label_map] if rules.label_map else [])):
@@ -156,8 +160,10 @@ def _inside(values: Values, lossy: bool, file: Path, case: str, rules: MaskRules
         if 2 < len(kinds) <= FEW:
             listed = some([kind.tolist() for kind in kinds], 6)
             raise UserError(
-                f"mask {file} of case {case} has {len(kinds)} values ({listed}): a map of several labels? Say what "
-                "they mean with data.label_map and data.mask_values, or set data.mask_threshold for soft edges"
+                f"mask {file} of case {case} has {len(kinds)} values ({listed}): a map of several labels? "
+                f"Say what "
+                "they mean with data.label_map and data.mask_values, or set data.mask_threshold for soft "
+                "edges"
             )
     grey = values.max(axis=-1) if values.ndim == 3 else values
     limit = rules.threshold if rules.threshold is not None else 127 if lossy else grey.max() / 2
@@ -186,7 +192,8 @@ def _of_value(values: Values, value: str) -> NDArray[np.bool_]:
 
 
 def _refuse_unlisted(values: Values, file: Path, case: str, rules: MaskRules) -> None:
-    """Values of a label map that the recipe does not list are outside, if they are few enough to be labels."""
+    """Values of a label map that the recipe does not list are outside, if they are few enough to be
+    labels."""
     kinds = _kinds(values)
     given = {",".join(map(str, np.atleast_1d(kind).tolist())) for kind in kinds}
     plain = {value.replace(" ", "") for value in rules.values}

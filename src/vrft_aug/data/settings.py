@@ -26,6 +26,7 @@ READERS = {
     "medmnist": "vrft_aug.data.readers.medmnist:read_medmnist",
     "csv": "vrft_aug.data.readers.table:read_table",
     "coco": "vrft_aug.data.readers.coco:read_coco",
+    "folder": "vrft_aug.data.readers.class_folders:read_folder",
     "procedural": "vrft_aug.data.procedural.drawn_cases:read_drawn",
 }
 

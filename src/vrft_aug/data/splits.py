@@ -41,14 +41,18 @@ def split_name(given: str, where: str) -> str:
         ) from None
 
 
-def given_split(given: str, config: SplitSettings, where: Callable[[], str]) -> str:
-    """`split_name`, after the recipe's own names of splits."""
-    name = config.split_names.get(given.strip(), given)
-    return NAMES.get(name.strip().casefold()) or split_name(name, where())
+def given_splits(given: Sequence[str], config: SplitSettings, where: Callable[[int], str]) -> list[str]:
+    """`split_name` of every case, after the recipe's own names of splits."""
+    known: dict[str, str] = {}
+    for i, name in enumerate(given):
+        if name not in known:
+            known[name] = split_name(config.split_names.get(name.strip(), name), where(i))
+    return [known[name] for name in given]
 
 
 def patient_in(pattern: str | None, path: str) -> str:
-    """The patient that the path of an image names: what the pattern's first group finds, "" without a match."""
+    """The patient that the path of an image names: what the pattern's first group finds, "" without a
+    match."""
     if pattern is None or (found := re.search(pattern, path.replace("\\", "/"))) is None:
         return ""
     return (found[1] if found.re.groups else found[0]) or ""
@@ -77,8 +81,8 @@ def assign(
 
     `given` are the data's own splits (said to come from `source`), which are kept; else a random split where
     the recipe asks for one, by patient and stratified by `strata` (labels); else a hash deals, see `deal`.
-    All cases of a patient, and all copies of a scan, are in one split: raises UserError naming two cases where
-    the data's own splits say otherwise, unless the recipe accepts that.
+    All cases of a patient, and all copies of a scan, are in one split: raises UserError naming two cases
+    where the data's own splits say otherwise, unless the recipe accepts that.
     """
     owners = [patient or source_scan(name) for patient, name in zip(patients, names, strict=True)]
     if config.random_split is not None:
@@ -117,8 +121,8 @@ def deal(owners: Sequence[str], given: Sequence[str] | None) -> list[str]:
 def deal_at_random(owners: Sequence[str], strata: Sequence[str], wanted: RandomSplit) -> list[str]:
     """Shares of the owners drawn with a seed, equal in every stratum, whatever the order of the cases.
 
-    An owner with cases of several strata belongs to the rarest of them. Within a stratum the owners are put in
-    an order by a hash of seed and name, and the first are test, the next validation, as many as come nearest
+    An owner with cases of several strata belongs to the rarest of them. Within a stratum the owners are
+    put in an order by a hash of seed and name, and the first are test, the next validation, as many as come nearest
     to the shares, counted over the strata so that rounding does not add up.
     """
     rarity = Counter(strata)

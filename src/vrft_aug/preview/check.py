@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from rich.console import Console
 from rich.progress import Progress
 
+from vrft_aug.data.notes import Note, collecting
 from vrft_aug.data.open_all import check_pictures, pictures, sample
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.metrics.case_metrics import named_metrics
@@ -22,6 +23,7 @@ from vrft_aug.tasks.constant_answers import ConstantAnswers, taskset_constants
 from vrft_aug.tasks.demonstrations import with_demonstrations
 from vrft_aug.tasks.find import all_cases
 from vrft_aug.tasks.frames import frames_without_model
+from vrft_aug.tasks.label_coverage import refuse_unused_labels
 from vrft_aug.tasks.taskset import TaskSet, load_taskset, stage_scorer
 
 SHOWN = 5  # constant answers that are printed, the best first
@@ -41,6 +43,7 @@ class CheckedPart:
     constants: ConstantAnswers | None = None  # what policies that never look would earn; of grpo stages
     warning: str | None = None  # where one of them would earn too much
     class_weights: dict[str, dict[str, float]] = field(default_factory=dict)  # by balanced term
+    notes: tuple[Note, ...] = ()  # what the reader says of the data, once a task
 
 
 def check_recipe(recipe: Recipe, decode: bool = False) -> list[CheckedPart]:
@@ -55,23 +58,34 @@ def check_recipe(recipe: Recipe, decode: bool = False) -> list[CheckedPart]:
             problems = check_bank(load_bank(config.knowledge), config.labels, words_per_class=None)
             if problems:
                 raise UserError(f"task {name!r}: {problems[0]}")
-    parts = []
+    parts: list[CheckedPart] = []
     read: list[Case] = []
     for stage in recipe.stages:
         rollouts = stage.steps * stage.prompts_per_step * stage.generations if stage.method == "grpo" else 0
         for part, share in zip(stage.parts(), stage.shares(), strict=True):
-            taskset = load_taskset(recipe, part.task, "train", part.injection, space)
+            with collecting() as notes:
+                taskset = load_taskset(recipe, part.task, "train", part.injection, space)
+            refuse_unused_labels(recipe, taskset.task, taskset.cases)
             if part.demonstrations is not None:
                 path = recipe.root() / part.demonstrations
                 taskset = with_demonstrations(taskset, path, frames_without_model(taskset.task, recipe.model))
             scorer = stage_scorer(part, taskset)
             read += taskset.cases
             checked = _part(stage.name, "train", taskset.task, taskset.cases, round(rollouts * share))
+            checked = replace(checked, notes=_unsaid(notes, part.task, parts))
             parts.append(_with_constants(checked, scorer, taskset, recipe) if rollouts else checked)
     wanted = recipe.evaluation
-    taskset = load_taskset(recipe, wanted.task, wanted.split, wanted.injection, space, wanted.limit)
+    with collecting() as notes:
+        taskset = load_taskset(recipe, wanted.task, wanted.split, wanted.injection, space, wanted.limit)
     _open_pictures([*read, *taskset.cases], recipe if decode else None)
-    return [*parts, _part("evaluation", wanted.split, taskset.task, taskset.cases, 0)]
+    judged = _part("evaluation", wanted.split, taskset.task, taskset.cases, 0)
+    return [*parts, replace(judged, notes=_unsaid(notes, wanted.task, parts))]
+
+
+def _unsaid(notes: Sequence[Note], task: str, parts: Sequence[CheckedPart]) -> tuple[Note, ...]:
+    """Those that no part of the same task has had."""
+    said = {note for part in parts if part.task == task for note in part.notes}
+    return tuple(note for note in notes if note not in said)
 
 
 def _open_pictures(cases: Sequence[Case], all_of: Recipe | None) -> None:
@@ -114,6 +128,7 @@ def _targets(task: Task, cases: Sequence[Case]) -> dict[str, int]:
 def part_lines(part: CheckedPart) -> list[str]:
     """The part in plain text: its data, what constant answers earn, class weights, and a warning, if any."""
     lines = [part_line(part)]
+    lines += [f"  {'warning' if note.level == 'warning' else 'data'}: {note.text}" for note in part.notes]
     if (found := part.constants) is not None:
         best = [f"{answer!r} {reward:.3f}" for answer, reward in found.rewards.items()]
         more = f" and {len(best) - SHOWN} more" if len(best) > SHOWN else ""

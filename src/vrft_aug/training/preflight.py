@@ -13,6 +13,7 @@ from vrft_aug.policy.load import Policy, lora_config
 from vrft_aug.recipe.schema import Recipe, StageConfig
 from vrft_aug.tasks.demonstrations import with_demonstrations
 from vrft_aug.tasks.frames import case_frame
+from vrft_aug.tasks.label_coverage import refuse_unused_labels
 from vrft_aug.tasks.targets import target_completion
 from vrft_aug.tasks.taskset import TaskSet, evaluation_taskset, load_taskset, stage_scorer
 from vrft_aug.training.settings import grpo_settings, sft_settings
@@ -29,6 +30,9 @@ def check_run(recipe: Recipe, policy: Policy) -> tuple[list[tuple[TaskSet, ...]]
         settings = sft_settings if stage.method == "sft" else grpo_settings
         settings(stage, policy, Path(), recipe.seed)
     tasksets = [tuple(_taskset(recipe, part, policy) for part in stage.parts()) for stage in recipe.stages]
+    for parts in tasksets:
+        for taskset in parts:
+            refuse_unused_labels(recipe, taskset.task, taskset.cases)
     judged = evaluation_taskset(recipe, policy.space)
     check_lengths(policy, "evaluation", judged, recipe.evaluation.max_new_tokens)
     read = [case for parts in tasksets for taskset in parts for case in taskset.cases]

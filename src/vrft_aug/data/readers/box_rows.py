@@ -1,4 +1,5 @@
-"""Boxes as rows of a table: a row a box, several rows an image, a row without coordinates an image without boxes."""
+"""Boxes as rows of a table: a row a box, several rows an image, a row without coordinates an image without
+boxes."""
 
 from __future__ import annotations
 
@@ -58,7 +59,8 @@ def box_columns(
     task: Task,
     taken: Sequence[str],
 ) -> BoxColumns | None:
-    """The box columns of a table: as the recipe says, else by the names that published tables use; None for none.
+    """The box columns of a table: as the recipe says, else by the names that published tables use; None
+    for none.
 
     `taken` are columns with another meaning. Raises UserError where what is given is no box.
     """
@@ -83,7 +85,8 @@ def box_columns(
         label = next((folded[name] for name in CLASS_COLUMNS if name in folded), None)
         if label is None and len(task.labels) > 1 and task.kind == "localise":
             raise UserError(
-                f"the table says where boxes are, but task {task.name!r} has {len(task.labels)} labels: name the column "
+                f"the table says where boxes are, but task {task.name!r} has {len(task.labels)} labels: "
+                f"name the column "
                 f"that says which with data.box_label_column"
             )
     return BoxColumns(found, label, units)
@@ -120,7 +123,8 @@ def row_boxes(
         found.append(AnnotatedImage(image, tuple(boxes), table.where(group[0]), units=units))
     if columns.units == "pixels" and 0 < highest <= 1:
         raise UserError(
-            f"{table.path}: all boxes lie between 0 and 1, so they are no pixels; set data.box_units: fraction"
+            f"{table.path}: all boxes lie between 0 and 1, so they are no pixels; set data.box_units: "
+            f"fraction"
         )
     if columns.units == "fraction" and highest > 2:
         raise UserError(

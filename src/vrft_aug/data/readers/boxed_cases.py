@@ -18,7 +18,7 @@ from vrft_aug.data.readers.case_names import case_names
 from vrft_aug.data.readers.table_files import check_columns, read_columns, read_header
 from vrft_aug.data.readers.table_text import Dialect
 from vrft_aug.data.split_settings import SplitSettings
-from vrft_aug.data.splits import assign, given_split, patient_in
+from vrft_aug.data.splits import assign, given_splits, patient_in
 from vrft_aug.errors import UserError, nearest, shown
 from vrft_aug.nouns import Box, Case, Target, Task
 
@@ -51,13 +51,13 @@ class AnnotatedImage:
 class BoxedFileImage(FileImage):
     """A picture whose boxes are in pixels of a certain size, which it must have when it is opened."""
 
-    size: Size = (0, 0)
+    expected: Size = (0, 0)  # width, height in upright pixels
     annotations: str = ""
 
     def open(self) -> Image.Image:
         """The picture as RGB; UserError where it is not of the size that its boxes believe."""
         image = super().open()
-        refuse_size(image.size, self.size, self.path, self.case, self.annotations)
+        refuse_size(image.size, self.expected, self.path, self.case, self.annotations)
         return image
 
 
@@ -90,7 +90,7 @@ def boxed_cases(
 def boxed_case(id: str, file: Path, image: AnnotatedImage, patient: str) -> Case:
     """A case whose target is its boxes."""
     assert image.size is not None
-    picture = BoxedFileImage(file, id, size=image.size, annotations=image.where)
+    picture = BoxedFileImage(file, id, expected=image.size, annotations=image.where)
     return Case(id=id, images=(picture,), target=Target(boxes=image.boxes), patient=patient or None)
 
 
@@ -130,7 +130,8 @@ def checked_boxes(image: AnnotatedImage, path: Path | str) -> AnnotatedImage:
         if not (box.x2 > box.x1 and box.y2 > box.y1 and over <= OVERSHOOT):
             given = [round(value, 2) for value in (box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1)]
             raise UserError(
-                f"{path}: box {given} (x, y, width, height) of {image.file_name} is empty or outside its image of "
+                f"{path}: box {given} (x, y, width, height) of {image.file_name} is empty or outside its "
+                f"image of "
                 f"{width} x {height} pixels ({image.where})"
             )
     clipped = (
@@ -208,7 +209,8 @@ def _category_labels(
     chosen = names or {name: name for name in categories if free or name in task.labels}
     if not chosen and (categories or not free):
         raise UserError(
-            f"{path} has no category of task {task.name!r}; the file has {some(categories, 12) or 'none'}, the "
+            f"{path} has no category of task {task.name!r}; the file has {some(categories, 12) or 'none'}, "
+            f"the "
             f"task has {some(task.labels, 12) or 'no labels'}; set data.box_names"
         )
     return chosen
@@ -224,7 +226,8 @@ def refuse_boxless(
     for label in task.labels:
         if label not in seen:
             raise UserError(
-                f"label {label!r} of task {task.name!r} has no box in {path}{nearest(label, categories)}; the file has "
+                f"label {label!r} of task {task.name!r} has no box in {path}{nearest(label, categories)}; "
+                f"the file has "
                 f"{some(list(dict.fromkeys(categories)), 12)}. Mend data.box_names, drop the label, or set "
                 "data.unused_labels: accept"
             )
@@ -250,17 +253,15 @@ def _given_splits(
         for image in images:
             if image.split is None:
                 raise UserError(f"{image.where}: {image.file_name} has no split, but other images have one")
-        return [
-            given_split(str(image.split), config, lambda image=image: image.where)
-            for image in images  # type: ignore[misc]
-        ], "the annotations"
+        named = given_splits([str(split) for split in given], config, lambda i: images[i].where)
+        return named, "the annotations"
     path, wanted = root / config.splits, ("image", "split")
     header = read_header(path, root, Dialect(), wanted)
     check_columns(path, header, {"splits": "image", "splits column": "split"})
     table = read_columns(path, root, Dialect(), wanted, wanted)
     splits: dict[str, str] = {}
-    for row, (name, cell) in enumerate(zip(table.cells("image"), table.cells("split"), strict=True)):
-        split = given_split(cell, config, lambda row=row: table.where(row))  # type: ignore[misc]
+    parts = given_splits(table.cells("split"), config, table.where)
+    for row, (name, split) in enumerate(zip(table.cells("image"), parts, strict=True)):
         if splits.setdefault(name, split) != split:
             raise UserError(
                 f"{table.where(row)}: image {shown(name)} is in two splits, {splits[name]} and {split}"
@@ -269,8 +270,8 @@ def _given_splits(
         if image.file_name not in splits:
             missing = sum(image.file_name not in splits for image in images)
             raise UserError(
-                f"{path} has no row for image {image.file_name} ({missing:,} of {len(images):,} have none); expected "
-                "every image of the boxes"
+                f"{path} has no row for image {image.file_name} ({missing:,} of {len(images):,} have "
+                "none); expected every image of the boxes"
             )
     return [splits[image.file_name] for image in images], str(path)
 

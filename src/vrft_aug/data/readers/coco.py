@@ -25,7 +25,8 @@ def read_coco(config: CocoData, task: Task, root: Path, split: str) -> list[Case
 
     The split of an image comes from the file that it is in, else from the table `splits` (columns image and
     split), else from a hash of its name, see `splits.assign`. File names begin at data.images, or beside the
-    annotations where those are a file for each split. Raises UserError where anything is absent or does not fit.
+    annotations where those are a file for each split. Raises UserError where anything is absent or does
+    not fit.
     """
     if isinstance(config.annotations, str):
         path = root / config.annotations

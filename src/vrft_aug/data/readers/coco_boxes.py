@@ -61,7 +61,8 @@ def read_coco_file(
         twice = next(id for id, count in Counter(image.id for image in coco.images).items() if count > 1)
         files = [image.file_name for image in coco.images if image.id == twice]
         raise UserError(
-            f"{path}: image id {shown(twice)} is listed twice under images ({', '.join(files[:3])}); were two files "
+            f"{path}: image id {shown(twice)} is listed twice under images ({', '.join(files[:3])}); were "
+            f"two files "
             "merged? Expected an id for each image"
         )
     sizes = {image.id: _size(image) for image in coco.images}
@@ -69,7 +70,8 @@ def read_coco_file(
     for place, item in enumerate(coco.annotations):
         if item.image_id not in found:
             raise UserError(
-                f"{path}: an annotation (number {place}) names image_id {item.image_id}, which is not under images"
+                f"{path}: an annotation (number {place}) names image_id {item.image_id}, which is not "
+                f"under images"
             )
         if item.category_id not in names:
             raise UserError(f"{path}: an annotation names category_id {item.category_id}, not in categories")
@@ -117,7 +119,8 @@ def _run_length(code: dict[str, Any], path: Path) -> tuple[float, float, float, 
         from pycocotools import mask
     except ImportError:
         raise UserError(
-            f"{path} outlines by run lengths without bbox, which needs pycocotools: pip install 'vrft-aug[coco]'"
+            f"{path} outlines by run lengths without bbox, which needs pycocotools: pip install "
+            f"'vrft-aug[coco]'"
         ) from None
     try:
         height, width = code["size"]
@@ -139,9 +142,15 @@ def _parse(path: Path, root: Path) -> _Coco:
         raise UserError(f"{path} is no COCO detection file; it looks like {other}")
     if isinstance(content, dict):
         for key in ("images", "annotations", "categories"):
+            if not isinstance(content.get(key, []), list):
+                raise UserError(
+                    f"{path} is no COCO detection file: {key} is {shown(content[key])}; expected a list"
+                )
+        for key in ("images", "annotations", "categories"):
             if key not in content:
                 raise UserError(
-                    f"{path} is no COCO detection file: it lacks {key}; it has {', '.join(list(content)[:12]) or 'nothing'}"
+                    f"{path} is no COCO detection file: it lacks {key}; it has "
+                    f"{', '.join(list(content)[:12]) or 'nothing'}"
                 )
     try:
         return _Coco.model_validate(content)

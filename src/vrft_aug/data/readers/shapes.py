@@ -1,4 +1,5 @@
-"""The box around what annotators draw: polygons, circles, ellipses, turned rectangles. Pixels, or whatever is given."""
+"""The box around what annotators draw: polygons, circles, ellipses, turned rectangles. Pixels, or whatever
+is given."""
 
 from __future__ import annotations
 

@@ -195,7 +195,8 @@ def _objects(path: Path, dialect: Dialect) -> tuple[Sequence[str], Cells]:
         for key, value in row.items():
             if isinstance(value, dict | list):
                 raise UserError(
-                    f"{path} item {line} has {shown(value)} under {key!r}; expected text or a number (questions "
+                    f"{path} item {line} has {shown(value)} under {key!r}; expected text or a number "
+                    f"(questions "
                     "in conversations are read by reader: questions, boxes by coco, labelme, via, ...)"
                 )
     return header, ((line, [_text(row.get(key)) for key in header]) for line, row in rows)

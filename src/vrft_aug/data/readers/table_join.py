@@ -26,8 +26,8 @@ def joined_header(config: TableSettings, root: Path, wanted: Collection[str]) ->
 def read_joined(config: TableSettings, root: Path, wanted: Collection[str], keep: Sequence[str]) -> Table:
     """The columns `keep`, each from the table that has it.
 
-    Raises UserError where two tables have a column of that name, where a key stands twice in a further table, and
-    where rows have no match there, unless the recipe leaves them out.
+    Raises UserError where two tables have a column of that name, where a key stands twice in a further
+    table, and where rows have no match there, unless the recipe leaves them out.
     """
     path = root / config.table
     own = read_header(path, root, config.dialect(), wanted)
@@ -56,7 +56,8 @@ def _with(table: Table, other: JoinedTable, root: Path, wanted: Collection[str],
     for row, value in enumerate(theirs.cells(key)):
         if value in row_of:
             raise UserError(
-                f"{theirs.where(row)}: {key} {shown(value)} is there twice, first in {theirs.where(row_of[value])}; "
+                f"{theirs.where(row)}: {key} {shown(value)} is there twice, first in "
+                f"{theirs.where(row_of[value])}; "
                 "a table is joined by a key that each row has once"
             )
         row_of[value] = row
@@ -65,8 +66,10 @@ def _with(table: Table, other: JoinedTable, root: Path, wanted: Collection[str],
     if missing and (other.unmatched == "refuse" or len(missing) == len(ours)):
         have = f"; it has {shown(next(iter(row_of)))}" if row_of else ""
         raise UserError(
-            f"{len(ours) - len(missing):,} of {len(ours):,} rows of {table.path} match {path} by {other.on} = {key}: "
-            f"it lacks {some([shown(value) for value in missing])}{have}; join.unmatched: leave out drops such rows"
+            f"{len(ours) - len(missing):,} of {len(ours):,} rows of {table.path} match {path} by "
+            f"{other.on} = {key}: "
+            f"it lacks {some([shown(value) for value in missing])}{have}; join.unmatched: leave out drops "
+            f"such rows"
         )
     if missing:
         note(

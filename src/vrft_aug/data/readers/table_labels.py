@@ -1,4 +1,5 @@
-"""From the cells of a table to labels of the task: one column, a list in a cell, or a column for each label."""
+"""From the cells of a table to labels of the task: one column, a list in a cell, or a column for each
+label."""
 
 from __future__ import annotations
 
@@ -96,6 +97,13 @@ def row_labels(table: Table, columns: tuple[str, ...], rules: LabelRules, task: 
     named = [label for label in labels if isinstance(label, str)]
     if len(set(named)) < len(named):
         raise UserError(f"{table.path}: two columns of data.label_column stand for {shown(_twice(named))}")
+    missing = [label for label in task.labels if label not in named]
+    if missing and task.kind == "multilabel":
+        raise UserError(
+            f"{table.path}: data.label_column has {some(columns)}, but no column of label {some(missing)}; "
+            f"expected a "
+            "column for each label of the task"
+        )
     flags = [[_flag(cell, rules) for cell in table.cells(column)] for column in columns]
     return [_flagged(row, columns, named, task) for row in zip(*flags, strict=True)]
 

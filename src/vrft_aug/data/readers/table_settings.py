@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from vrft_aug.data.masks import MaskRules
 from vrft_aug.data.readers.table_labels import LabelRules
@@ -64,6 +64,12 @@ class TableSettings(SplitSettings):
     mask_threshold: int | None = Field(default=None, ge=0, le=65535)  # brighter is inside
     full_masks: Literal["refuse", "accept"] = "refuse"  # masks all over the picture
     min_area: int = Field(default=1, ge=1)  # pixels of a connected part of a mask; smaller ones are dropped
+
+    @field_validator("image_column", "label_column", "split_column", "patient_column", "question_column",
+                     "text_column", "box_label_column", mode="after")  # fmt: skip
+    @classmethod
+    def _headers_are_stripped(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        return tuple(name.strip() for name in value) if isinstance(value, tuple) else value and value.strip()
 
     @property
     def image_columns(self) -> tuple[str, ...]:

@@ -83,7 +83,8 @@ def _not_written_so(
     if given:
         return f"{path} cannot be read in data.encoding {given}: {found}"
     return (
-        f"{path} cannot be read as a UTF-8 CSV file: {found}; name its encoding with data.encoding (cp1252 for "
+        f"{path} cannot be read as a UTF-8 CSV file: {found}; name its encoding with data.encoding (cp1252 "
+        f"for "
         "western Excel, gbk, shift_jis, ...) or save it as UTF-8"
     )
 
