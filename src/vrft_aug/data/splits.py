@@ -122,8 +122,8 @@ def deal_at_random(owners: Sequence[str], strata: Sequence[str], wanted: RandomS
     """Shares of the owners drawn with a seed, equal in every stratum, whatever the order of the cases.
 
     An owner with cases of several strata belongs to the rarest of them. Within a stratum the owners are
-    put in an order by a hash of seed and name, and the first are test, the next validation, as many as come nearest
-    to the shares, counted over the strata so that rounding does not add up.
+    put in an order by a hash of seed and name, and the first are test, the next validation, as many as
+    come nearest to the shares, counted over the strata so that rounding does not add up.
     """
     rarity = Counter(strata)
     of_owner: dict[str, str] = {}

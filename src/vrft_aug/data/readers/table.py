@@ -23,6 +23,7 @@ from vrft_aug.data.readers.boxed_cases import (
     sampled,
 )
 from vrft_aug.data.readers.case_names import data_name
+from vrft_aug.data.readers.coco_boxes import read_coco_file
 from vrft_aug.data.readers.table_files import Table
 from vrft_aug.data.readers.table_groups import Rows, group_rows
 from vrft_aug.data.readers.table_join import joined_header, read_joined
