@@ -22,5 +22,6 @@ def absent(path: Path, root: Path, what: str) -> UserError:
     )
     hint = f"; the data can be had at {source}" if source else ""
     return UserError(
-        f"{path} does not exist{hint}; the data root is {root} ({DATA_ROOT_VARIABLE} or data_root moves it)"
+        f"{path} does not exist{hint}; the data root is {root}: data_root in the recipe, else "
+        f"{DATA_ROOT_VARIABLE}, else data/ in the working folder"
     )

@@ -6,6 +6,7 @@ Every mistake ends in one line that names the file, the key, what was given and 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 
 from vrft_aug.errors import UserError, nearest, shown
 from vrft_aug.files import write_text
+from vrft_aug.recipe.paths import resolve_paths
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.recipe.validation import explain
 
@@ -31,14 +33,20 @@ def load_recipe(source: str, overrides: Sequence[str] = ()) -> Recipe:
     """A shipped recipe by its name, a YAML file, or the recipe in a run folder, with overrides applied.
 
     An override is `key.sub=value`: the value is YAML, and an item of a list is named by its number or by
-    its `name` (`stages.grade.steps=10`). Raises UserError, one line, for whatever is wrong.
+    its `name` (`stages.grade.steps=10`). Paths become absolute, see paths.py; a user's recipe finds functions
+    in modules that lie beside it. Raises UserError, one line, for whatever is wrong.
     """
     path = recipe_path(source)
     data = _read_mapping(path)
     if path.name == RUN_RECIPE:
         _read_as_then(data)
+    elif path.parent != SHIPPED:
+        resolve_paths(data, path.parent, path.name)
+        if str(folder := path.parent.absolute()) not in sys.path:
+            sys.path.append(str(folder))
     for override in overrides:
         _apply(data, override)
+    resolve_paths(data, Path.cwd(), "given")
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:

@@ -164,7 +164,8 @@ class StageConfig(Strict):
     rewards: Annotated[dict[str, RewardConfig], BeforeValidator(_bare_weights)] = Field(default_factory=dict)
     # grpo: further tasks in the same steps; `task` has the rest of the prompts
     mix: dict[str, MixedTask] = Field(default_factory=dict)
-    # sft: a JSONL file of reasoning traces below the data root, taught instead of the bare answers
+    # sft: a JSONL file of reasoning traces beside the recipe, or below the data root, taught instead of the
+    # bare answers
     demonstrations: str | None = None
     generations: int = Field(default=8, ge=2)
     max_new_tokens: int = Field(default=256, ge=1)
@@ -264,5 +265,5 @@ class Recipe(Strict):
         return named | mixed
 
     def root(self) -> Path:
-        """The folder under which real data lies: the recipe's own setting, else VRFT_DATA, else data/."""
+        """Where real data lies: `data_root`, else VRFT_DATA, else data/ in the working folder."""
         return Path(self.data_root or os.environ.get(DATA_ROOT_VARIABLE) or "data").expanduser()

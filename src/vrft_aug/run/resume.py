@@ -13,6 +13,7 @@ from typing import Any
 
 from vrft_aug.errors import UserError, nearest
 from vrft_aug.recipe.file import load_recipe, save_recipe
+from vrft_aug.recipe.paths import resolve_paths
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import (
     ALARMS,
@@ -171,4 +172,7 @@ def _judged_by(recipe: Recipe) -> tuple[Any, ...]:
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:
-    return recipe.model_dump(mode="json")
+    """As it is written, with absolute paths: older runs kept them as given in the working folder."""
+    plain = recipe.model_dump(mode="json")
+    resolve_paths(plain, Path.cwd(), recipe.name)
+    return plain
