@@ -150,7 +150,7 @@ def test_a_copied_recipe_keeps_its_comments_and_overwrites_nothing(tmp_path: Pat
 
 
 def test_a_run_of_0_1_0_is_read_strictly_and_a_new_recipe_leniently(tmp_path: Path) -> None:
-    recipe = load_recipe("fundus-demo")
+    recipe = load_recipe("retinamnist")
     assert {task.answer_mode for task in recipe.tasks.values()} == {"lenient"}
     save_recipe(recipe, tmp_path / "recipe.yaml")
     assert load_recipe(str(tmp_path)) == recipe

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from vrft_aug.data.choices import with_options
 from vrft_aug.data.notes import note, some
 from vrft_aug.data.settings import CustomData, DataConfig, find_reader
 from vrft_aug.data.splits import SPLITS
@@ -29,6 +30,8 @@ def load_cases(data: DataConfig, task: Task, root: Path, split: str) -> list[Cas
     cases = _read(data, task, root, split)
     if not cases:
         raise EmptySplit(f"task {task.name!r} has no cases in split {split!r} of its {data.reader} data")
+    if task.kind == "choice":
+        cases = [with_options(case, task) for case in cases]
     seen: set[str] = set()
     for case in cases:
         if case.id in seen:
@@ -41,7 +44,7 @@ def load_cases(data: DataConfig, task: Task, root: Path, split: str) -> list[Cas
 
 def _tell_unseen(cases: Sequence[Case], task: Task, split: str) -> None:
     """Say which labels this split has no case of, or no box."""
-    if task.kind == "answer":
+    if task.kind in ("choice", "answer"):
         return
     if task.kind == "localise":
         seen = {box.label for case in cases for box in case.target.boxes or ()}

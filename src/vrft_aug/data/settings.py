@@ -27,6 +27,7 @@ READERS = {
     "csv": "vrft_aug.data.readers.table:read_table",
     "coco": "vrft_aug.data.readers.coco:read_coco",
     "folder": "vrft_aug.data.readers.class_folders:read_folder",
+    "json": "vrft_aug.data.readers.records:read_questions",
     "procedural": "vrft_aug.data.procedural.drawn_cases:read_drawn",
 }
 

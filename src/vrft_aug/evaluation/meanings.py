@@ -38,6 +38,7 @@ MEANINGS = {
     "referable_specificity": Meaning("Referable, specificity", "cases below the third grade called so"),
     "label_accuracy": Meaning("Label accuracy", "labels rightly said or left out; no answer is all wrong"),
     "micro_f1": Meaning("Micro F1", "F1 of all labels of all cases together"),
+    "chance": Meaning("Chance", "what guessing among each case's options gets right", 0),
     "token_f1": Meaning("Token F1", "words shared with the reference"),
     "mean_iou": Meaning("Mean IoU", "matched boxes over the larger number of boxes; none where none is 1"),
     "ap50": Meaning("AP50", "average precision at IoU 0.5, mean over labels"),
@@ -83,5 +84,6 @@ HEADLINES: dict[TaskKind, tuple[str, ...]] = {
     "grade": ("accuracy", "balanced_accuracy", "kappa", "grade_error", "answered"),
     "localise": ("mean_iou", "ap50", "found", "false_boxes", "answered"),
     "multilabel": ("accuracy", "label_accuracy", "macro_f1", "answered"),
+    "choice": ("accuracy", "chance", "answered"),
     "answer": ("accuracy", "token_f1", "answered"),
 }

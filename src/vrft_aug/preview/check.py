@@ -111,7 +111,7 @@ def _with_constants(part: CheckedPart, scorer: Scorer, taskset: TaskSet, recipe:
 
 
 def _targets(task: Task, cases: Sequence[Case]) -> dict[str, int]:
-    if task.kind == "answer":
+    if task.kind in ("choice", "answer"):
         return {}
     if task.kind == "localise":
         boxes = Counter(box.label or "" for case in cases for box in case.target.boxes or ())

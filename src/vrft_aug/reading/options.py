@@ -62,17 +62,35 @@ def options_in(question: str) -> tuple[str, ...]:
 
     Letters must begin with A and follow each other, at least A and B, and no two options may be read alike.
     """
-    marks: list[re.Match[str]] = []
-    for mark in _IN_QUESTION.finditer(plain(question)):
-        if mark[1] == LETTERS[len(marks)]:
-            marks.append(mark)
+    question = plain(question)
+    marks = _marks(question)
     if len(marks) < 2:
         return ()
-    ends = [mark.start() for mark in marks[1:]] + [None]
-    texts = [plain(question)[mark.end() : end].strip(" ,;\n") for mark, end in zip(marks, ends, strict=True)]
+    ends = [*(mark.start() for mark in marks[1:]), len(question)]
+    texts = [question[mark.end() : end].strip(" ,;\n") for mark, end in zip(marks, ends, strict=True)]
     keys = [comparable(text) for text in texts]
     said = all(re.search(r"\w", key) and key not in ("or", "and", "vs", "versus") for key in keys)
     return tuple(texts) if said and len(set(keys)) == len(keys) else ()
+
+
+def without_options(question: str) -> str:
+    """A question that lists its options up to where they begin, without a lead such as "Answer Choices:"."""
+    question = plain(question)
+    marks = _marks(question)
+    if not marks:
+        return question
+    asked = question[: marks[0].start()].strip()
+    lead = r"(?:\n|\s)*(?:the |answer )?(?:options|choices)(?: are)?:?\s*$"
+    return re.sub(lead, "", asked, flags=re.IGNORECASE) or asked
+
+
+def _marks(question: str) -> list[re.Match[str]]:
+    """Where the letters of the options stand."""
+    marks: list[re.Match[str]] = []
+    for mark in _IN_QUESTION.finditer(question):
+        if mark[1] == LETTERS[len(marks)]:
+            marks.append(mark)
+    return marks
 
 
 def same_option(given: str, truth: str, options: tuple[str, ...]) -> bool:

@@ -80,6 +80,8 @@ class TaskConfig(Strict):
                         f"label {label!r} cannot stand in a list of labels; a multilabel task keeps "
                         f"{NO_LABEL!r} and {LABEL_SEPARATORS!r} for itself"
                     )
+        if self.kind == "choice" and len(self.labels) == 1:
+            raise ValueError(f"a choice needs two options or more; labels has one, {self.labels[0]!r}")
         if self.synonyms and self.knowledge is None:
             raise ValueError("synonyms come from a knowledge bank, but the task names no knowledge")
         return self

@@ -238,7 +238,7 @@ def _target(
 ) -> Target:
     row = group[0]
     text = table.cells(config.text_column)[row] if config.text_column else None
-    if task.kind == "answer" and not text:
+    if task.kind in ("answer", "choice") and not text:
         raise UserError(f"{table.where(row)}: column {config.text_column!r} is empty; expected the answer")
     label: str | None = None
     labels: frozenset[str] | None = None

@@ -40,8 +40,8 @@ def wanted_columns(config: TableSettings, task: Task) -> dict[str, str]:
 
 def make_plan(config: TableSettings, task: Task, root: Path, header: Sequence[str]) -> Plan:
     """What the columns of a table mean; UserError where they do not fit the kind of the task."""
-    if task.kind == "answer" and config.text_column is None:
-        raise UserError(f"task {task.name!r} is of kind answer and needs data.text_column")
+    if task.kind in ("answer", "choice") and config.text_column is None:
+        raise UserError(f"task {task.name!r} is of kind {task.kind} and needs data.text_column")
     labels = label_columns(config.label_column, header, task)
     split = config.split_column
     if split == "split" and split not in header:  # its default name

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from vrft_aug.answer import options_of
 from vrft_aug.evaluation.metrics.box_detection import agreement, ranks
 from vrft_aug.evaluation.metrics.case_metrics import CaseMetric
 from vrft_aug.evaluation.metrics.reasoning import Checks, checks, figures
@@ -35,6 +36,7 @@ class Row:
     votes: Mapping[str, int] = field(default_factory=dict)  # sampled answers (free text normalised), counted
     samples: int = 0  # sampled completions; those without an answer have no vote
     # Of the reasoning, see `reasoning.FIGURES`, and by the metrics that the recipe names.
+    options: tuple[str, ...] = ()  # of a choice, as they were shown
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -139,5 +141,6 @@ def _row(
         confidence=confidence,
         votes=dict(votes),
         samples=len(samples),
+        options=options_of(case, task) if task.kind == "choice" else (),
         figures=figures(task, case, answer, samples, knowledge, known),
     )

@@ -49,6 +49,8 @@ def statistics(
     """
     if kind == "localise":
         found = _of_boxes(labels, rows)
+    elif kind == "choice":
+        found = _of_choices(rows)
     elif kind == "answer":
         found = _of_text(rows)
     elif kind == "multilabel":
@@ -57,7 +59,7 @@ def statistics(
         found = _of_labels(kind, labels, rows)
     if were_sampled(rows) and kind != "localise":
         found |= _of_votes(kind, labels, rows)
-    if medmnist and kind not in ("localise", "answer"):
+    if medmnist and kind not in ("localise", "choice", "answer"):
         found["medmnist_acc", ""], found["medmnist_auc", ""] = medmnist_official.scores(kind, labels, rows)
     return found | _of_completions(rows) | {(name, ""): _figure(name, rows) for name in named}
 
@@ -147,6 +149,16 @@ def _of_text(rows: Sequence[Row]) -> Statistics:
     return found
 
 
+def _of_choices(rows: Sequence[Row]) -> Statistics:
+    found = {
+        ("accuracy", ""): ratio(right_cases("choice", rows)),
+        ("chance", ""): ratio([1 / max(1, len(row.options)) for row in rows]),
+    }
+    if were_sampled(rows):
+        found["vote_accuracy", ""] = ratio(votes.majorities("choice", (), rows).right)
+    return found
+
+
 def _of_votes(kind: TaskKind, labels: Sequence[str], rows: Sequence[Row]) -> Statistics:
     order = labels if kind in ("classify", "grade") else ()
     ballot = votes.majorities(kind, order, rows)
@@ -162,7 +174,7 @@ def _of_votes(kind: TaskKind, labels: Sequence[str], rows: Sequence[Row]) -> Sta
         found["pass_at", str(k)] = votes.pass_at(k, kind, rows)
     found["sample_accuracy", ""] = votes.pass_at(1, kind, rows)
     found["any_right", ""] = votes.pass_at(steps[-1], kind, rows)
-    if kind != "answer":
+    if kind not in ("choice", "answer"):
         shares = votes.vote_shares(kind, labels, rows)
         truth = votes.true_labels(kind, labels, rows)
         for name, statistic in (("auroc", votes.auroc), ("average_precision", votes.average_precision)):
