@@ -71,7 +71,8 @@ def layout_records(layout: str, root: Path) -> tuple[str, list[dict[str, Any]]]:
         kinds: dict[str, dict[str, Any]] = {
             "vqa-rad": {"qid": i, "phrase_type": "test_para" if i % 4 == 3 else "freeform",
                         "image_name": image, "image_organ": "HEAD", "question": WHAT,
-                        "question_type": "MODALITY", "answer": "MRI", "answer_type": "CLOSED " if i % 2 else "OPEN"},
+                        "question_type": "MODALITY", "answer": "MRI",
+                        "answer_type": "CLOSED " if i % 2 else "OPEN"},
             "slake": {"img_id": i % 12, "img_name": image, "question": WHAT, "answer": "MRI", "q_lang": "en",
                       "modality": "MRI", "answer_type": "OPEN", "content_type": "Modality", "qid": i},
             "pathvqa": {"image": stored, "question": WHAT, "answer": "yes" if i % 2 else "MRI"},
