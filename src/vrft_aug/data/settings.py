@@ -28,6 +28,7 @@ READERS = {
     "coco": "vrft_aug.data.readers.coco:read_coco",
     "folder": "vrft_aug.data.readers.class_folders:read_folder",
     "json": "vrft_aug.data.readers.records:read_questions",
+    "dicom": "vrft_aug.data.readers.dicom:read_dicom",
     "procedural": "vrft_aug.data.procedural.drawn_cases:read_drawn",
 }
 

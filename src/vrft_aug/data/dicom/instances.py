@@ -26,8 +26,9 @@ ATTRIBUTES = {
     "body_part": "BodyPartExamined",
 }
 OTHERS = (
-    "Laterality", "IssuerOfPatientID", "BurnedInAnnotation", "Rows", "Columns", "NumberOfFrames",
-    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "MediaStorageDirectoryRecordSequence",
+    "SOPClassUID", "Laterality",
+    "IssuerOfPatientID", "BurnedInAnnotation", "Rows", "Columns", "NumberOfFrames",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "DirectoryRecordSequence",
 )  # fmt: skip
 # Words that DICOM defines for these attributes: all that is ever said of a value, whatever a file holds
 DEFINED = {
@@ -103,8 +104,11 @@ def _instance(path: Path, base: Path) -> Instance | None:
         wanted = [*ATTRIBUTES.values(), *OTHERS]
         header = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=wanted)
         if "Rows" not in header or "Columns" not in header:
-            if not len(header) and path.stat().st_size < 132:
-                raise Unreadable("it is empty or nearly so")
+            kind = header.get("SOPClassUID")
+            if kind is None and "DirectoryRecordSequence" not in header:
+                raise Unreadable("it is empty, cut off in its header, or no DICOM at all")
+            if kind is not None and "Image Storage" in kind.name:
+                raise Unreadable("it is cut off before its picture begins")
             return None
         check_shape(int(header.Columns), int(header.Rows))
         values = {name: _text(header, keyword) for name, keyword in ATTRIBUTES.items()}

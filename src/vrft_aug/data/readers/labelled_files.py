@@ -1,4 +1,4 @@
-"""Labels, splits and patients of files that are no plain pictures: from a table joined to them, or from folders.
+"""Labels, splits and patients of files that are no plain pictures: from a table joined to them, or folders.
 
 A table is joined on the file's name or on what its header says. Of a header nothing is ever told: a message
 says how many match and what shape the values have, as 9999-99.
@@ -7,7 +7,7 @@ says how many match and what shape the values have, as 9999-99.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,9 +15,8 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from vrft_aug.data.notes import note
-from vrft_aug.data.readers.table_files import Table, read_columns
+from vrft_aug.data.readers.table_files import Table, check_columns, read_columns, read_header
 from vrft_aug.data.readers.table_labels import (
-    LABELLED,
     LabelRules,
     LeftOut,
     Outcome,
@@ -28,7 +27,7 @@ from vrft_aug.data.readers.table_labels import (
 )
 from vrft_aug.data.readers.table_text import Dialect
 from vrft_aug.data.split_settings import SplitSettings
-from vrft_aug.data.splits import NAMES, assign, given_split
+from vrft_aug.data.splits import NAMES, assign, given_splits
 from vrft_aug.errors import UserError, nearest, shown
 from vrft_aug.nouns import Task
 
@@ -79,9 +78,7 @@ class Truth:
     split: str
 
 
-def label_items(
-    config: LabelledFiles, task: Task, root: Path, items: Sequence[Item]
-) -> list[Truth | None]:
+def label_items(config: LabelledFiles, task: Task, root: Path, items: Sequence[Item]) -> list[Truth | None]:
     """The truth of every item; None for those that are left out by a rule of the recipe.
 
     Raises UserError where a table or folders do not fit.
@@ -98,7 +95,7 @@ def label_items(
     given = [split or "" for split in splits] if any(splits) else None
     if given is not None and not all(given):
         raise UserError("some files lie in a folder of a split and some do not; expected all or none of them")
-    strata = ["|".join(sorted(o)) if isinstance(o, frozenset) else str(o or "") for o in (r.outcome for r in rows)]
+    strata = [_stratum(row.outcome) for row in rows]
     parts = assign(
         config, [items[i].case for i in kept], [items[i].patient for i in kept], given, strata,
         lambda place: rows[place].where, source,
@@ -107,6 +104,10 @@ def label_items(
     for i, row, part in zip(kept, rows, parts, strict=True):
         truths[i] = Truth(row.outcome, row.text, part)
     return truths
+
+
+def _stratum(outcome: Outcome | None) -> str:
+    return "|".join(sorted(outcome)) if isinstance(outcome, frozenset) else str(outcome or "")
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,8 @@ def _by_folder(config: LabelledFiles, task: Task, items: Sequence[Item]) -> list
                 continue
             raise UserError(
                 f"folder {shown(parts[0])} below {config.folder!r} is no label of task {task.name!r}"
-                f"{nearest(parts[0], task.labels)}; expected {_some(task.labels)}, data.label_names for other "
-                "names, or data.table"
+                f"{nearest(parts[0], task.labels)}; expected {_some(task.labels)}, data.label_names for "
+                "other names, or data.table"
             )
         rows.append(_Row(label, None, split, f"case {item.case}"))
     return rows
@@ -159,15 +160,24 @@ def _by_table(config: LabelledFiles, task: Task, root: Path, items: Sequence[Ite
     columns = [*config.join.values(), config.split_column or "", config.text_column or ""]
     labels = (config.label_column,) if isinstance(config.label_column, str) else config.label_column or ()
     wanted = [name for name in (*columns, *labels) if name]
-    header = read_header_of(path, root, dialect, wanted)
+    header = read_header(path, root, dialect, wanted)
     chosen = label_columns(config.label_column, header, task)
     keep = list(dict.fromkeys([*(name for name in columns if name), *chosen]))
-    _check_columns(path, header, keep)
+    named: dict[str, str | None] = {f"join.{key}": column for key, column in config.join.items()}
+    named |= {f"label_column {n}" if n else "label_column": column for n, column in enumerate(chosen)}
+    check_columns(
+        path, header, named | {"split_column": config.split_column, "text_column": config.text_column}
+    )
     table = read_columns(path, root, dialect, wanted, keep)
     outcomes = row_labels(table, chosen, config.rules(), task) if chosen else []
     tell_left_out(outcomes, config.rules())
     joined = _join(config, table, items)
-    splits = table.cells(config.split_column)
+    used = [row for row in joined if row is not None]
+    cells = table.cells(config.split_column)
+    splits: dict[int, str | None] = dict.fromkeys(used)
+    if config.split_column:
+        own = given_splits([cells[row] for row in used], config, lambda place: table.where(used[place]))
+        splits = dict(zip(used, own, strict=True))
     texts = table.cells(config.text_column)
     rows: list[_Row | None] = []
     for row in joined:
@@ -180,8 +190,7 @@ def _by_table(config: LabelledFiles, task: Task, root: Path, items: Sequence[Ite
             raise UserError(f"{where}: {outcome.text}")
         if task.kind == "answer" and not texts[row]:
             raise UserError(f"{where}: column {config.text_column!r} is empty; expected the answer")
-        split = given_split(splits[row], config, lambda: where) if config.split_column else None  # noqa: B023
-        rows.append(_Row(outcome, texts[row] or None, split, where))
+        rows.append(_Row(outcome, texts[row] or None, splits[row], where))
     return rows
 
 
@@ -200,8 +209,8 @@ def _join(config: LabelledFiles, table: Table, items: Sequence[Item]) -> list[in
         value = tuple(_normal(key, cell) for key, cell in zip(keys, cells, strict=True))
         if (first := by_value.setdefault(value, row)) != row:
             raise UserError(
-                f"{table.where(row)} has the same {' and '.join(keys)} as line {table.lines[first]}; expected "
-                "one row for each"
+                f"{table.where(row)} has the same {' and '.join(keys)} as line {table.lines[first]}; "
+                "expected one row for each"
             )
     found = [_row_of(item, keys, by_value) for item in items]
     used = {row for row in found if row is not None}
@@ -266,7 +275,8 @@ def _unmatched(
         f"{matched:,} of {len(items):,} files and {len(used):,} of {len(by_value):,} rows match on "
         f"{' and '.join(keys)}: {'; '.join(sides)}; data.unmatched: leave out accepts that"
         if matched
-        else f"0 of {len(items):,} files match a row on {' and '.join(keys)}: {'; '.join(sides)}; check data.join"
+        else f"0 of {len(items):,} files match a row on {' and '.join(keys)}: {'; '.join(sides)}; "
+        "check data.join"
     )
 
 
@@ -281,11 +291,3 @@ def _told(keys: Sequence[str], values: Sequence[str]) -> str:
 
 def _some(labels: Sequence[str]) -> str:
     return ", ".join(labels[:6]) + (f" and {len(labels) - 6} more" if len(labels) > 6 else "")
-
-
-def _check_columns(path: Path, header: Sequence[str], wanted: Sequence[str]) -> None:
-    for name in wanted:
-        if name not in header:
-            raise UserError(
-                f"{path} has no column {name!r}{nearest(name, header)}; its columns are {', '.join(header[:12])}"
-            )
