@@ -206,11 +206,11 @@ def test_a_window_of_the_recipe_replaces_those_of_the_files(tmp_path: Path) -> N
 
 ACCESSION = {"accession_number": "a"}
 WRONG: dict[str, tuple[dict[str, Any], list[list[str]], str]] = {
-    "no match": ({"join": ACCESSION}, [["77777"]], "0 of 24 files match a row on acc"),
+    "no match": ({"join": ACCESSION}, [["77777"]], "0 of 24 files match a row on accession_number"),
     "shape": ({"join": ACCESSION}, [["77777"]], "'99999'; a file has .* 'AAA-9999'"),
-    "some match": ({"join": ACCESSION}, [["ACC-0003"]], "1 of 24 files and 1 of 1 rows"),
-    "files": ({"join": {"file": "a"}}, [["0.dcm"], ["zz.dcm"]], "1 of 24 files and 1 of 2 rows match on file"),
-    "row twice": ({"join": {"patient_id": "a"}}, [["MRN00000"], ["MRN00000"]], "line 3 has the same patient_id"),
+    "some": ({"join": ACCESSION}, [["ACC-0003"]], "1 of 24 files and 1 of 1 rows match"),
+    "files": ({"join": {"file": "a"}}, [["0.dcm"], ["z"]], "1 of 24 files and 1 of 2 rows match on file"),
+    "row twice": ({"join": {"patient_id": "a"}}, [["MRN00000"]] * 2, "line 3 has the same patient_id"),
     "unknown key": ({"join": {"acession_number": "a"}}, [["1"]], "did you mean 'accession_number'"),
     "no column": ({"join": {"file": "b"}}, [["1"]], r"no column 'b' \(join.file\)"),
     "no table": ({"table": "x.csv"}, [["1"]], "x.csv does not exist"),
