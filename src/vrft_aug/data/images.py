@@ -20,11 +20,15 @@ from PIL import Image, ImageOps
 
 from vrft_aug.data import orientation
 from vrft_aug.data.deep_pixels import deep_picture, deep_values
+from vrft_aug.data.dicom.dicom_pixels import DicomImage
+from vrft_aug.data.dicom.quiet_pydicom import SUFFIXES as dicom_suffixes
+from vrft_aug.data.dicom.quiet_pydicom import is_dicom
 from vrft_aug.data.npz import read_row
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import ImageRef
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".j2k", ".gif")
+PLAIN_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".j2k", ".gif")
+SUFFIXES = (*PLAIN_SUFFIXES, *dicom_suffixes)
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 LONGEST = 200  # times the shorter side; image processors refuse more
 REDUCED = 1  # of TIFF's tag 254: the page is a smaller copy of another
@@ -32,7 +36,7 @@ REDUCED = 1  # of TIFF's tag 254: the page is a smaller copy of another
 
 @dataclass(frozen=True)
 class FileImage:
-    """A picture in a file; `case` is named where the file turns out to be broken."""
+    """A picture in a file, also a DICOM file; `case` is named where the file turns out to be broken."""
 
     path: Path
     case: str = ""
@@ -40,6 +44,8 @@ class FileImage:
 
     def open(self) -> Image.Image:
         """The picture as upright RGB; UserError where it cannot be decoded."""
+        if (dicom := _dicom(self.path, self.case, self.page)) is not None:
+            return dicom.open()
         with decoding(self.path, self.case), _opened(self.path, self.page) as image:
             return to_rgb(image, lambda: _opened(self.path, self.page))
 
@@ -76,6 +82,8 @@ class Header:
 
 def read_header(path: Path, case: str = "", page: int | None = None) -> Header:
     """Without decoding a pixel; UserError where the file is no picture."""
+    if (dicom := _dicom(path, case, page)) is not None:
+        return Header(dicom.size(), orientation.UPRIGHT)
     with decoding(path, case), _opened(path, page) as image:
         turned = _png_orientation(path) if image.format == "PNG" else orientation.of(image)
         # Pillow turns a TIFF itself and has its size upright from the start
@@ -113,6 +121,13 @@ def to_rgb(image: Image.Image, again: Callable[[], Image.Image] | None = None) -
     return upright.convert("RGB")  # a copy, free of the file that it came from
 
 
+def _dicom(path: Path, case: str, page: int | None) -> DicomImage | None:
+    """The file as DICOM; None where it is something else."""
+    if path.suffix.lower() in PLAIN_SUFFIXES or not is_dicom(path):
+        return None
+    return DicomImage(path, case, page)
+
+
 def _opened(path: Path, page: int | None) -> Image.Image:
     """The file with its page chosen and its shape looked at, nothing decoded; ValueError where that fails."""
     image = Image.open(path)
@@ -138,8 +153,8 @@ def _choose(image: Image.Image, page: int | None) -> None:
         raise ValueError(f"it has no page {page}; its {count} pages are counted from 0")
     if page is None and len(whole) > 1:
         raise ValueError(
-            f"it has {len(whole)} pages or frames and one picture is expected; name one (data.page, from 0), "
-            "or save each as a file"
+            f"it has {len(whole)} pages or frames and one picture is expected; name one "
+            "(data.page of reader csv, from 0), or save it as a file"
         )
     image.seek(page if page is not None else whole[0] if whole else 0)
 

@@ -7,11 +7,13 @@ know EXIF are in pixels as stored, and are turned here.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from PIL import Image
 
 from vrft_aug.nouns import Box
 
+BoxPixels = Literal["upright", "stored"]  # what boxes are in: the picture turned by EXIF, or as it is stored
 TAG = 0x0112
 UPRIGHT = 1
 SIDEWAYS = (5, 6, 7, 8)  # width and height change places

@@ -33,7 +33,7 @@ class DicomImage:
 
     path: Path
     case: str = ""
-    frame: int = 0  # counted from 0
+    frame: int | None = 0  # counted from 0; None: there has to be only one
     window: tuple[float, float] | None = None  # centre and width after rescaling; None: the file's own
     stored_window: int = 0  # which of several windows or VOI LUTs of the file
 
@@ -41,7 +41,8 @@ class DicomImage:
         """The picture as RGB; UserError where it cannot be read, which quotes nothing of the header."""
         with dicom_file(self.path, self.case) as pydicom:
             header = read_dataset(pydicom, self.path)
-            return Image.fromarray(shown(header, self.frame, self.window, self.stored_window)).convert("RGB")
+            frame = only_frame(header) if self.frame is None else self.frame
+            return Image.fromarray(shown(header, frame, self.window, self.stored_window)).convert("RGB")
 
     def size(self) -> tuple[int, int]:
         """(width, height) in pixels from the header alone."""
@@ -67,6 +68,13 @@ def check_shape(width: int, height: int) -> None:
         raise Unreadable(f"{width} x {height} pixels is too narrow; expected at most {LONGEST}:1")
     if width * height > MOST_PIXELS:
         raise Unreadable(f"{width} x {height} pixels is too large; expected at most {MOST_PIXELS:,} pixels")
+
+
+def only_frame(header: Any) -> int:
+    """The frame of a file that has one; Unreadable for one that has several."""
+    if (count := frame_count(header)) != 1:
+        raise Unreadable(f"it has {count} frames and one picture is expected; reader dicom takes data.frames")
+    return 0
 
 
 def frame_count(header: Any) -> int:

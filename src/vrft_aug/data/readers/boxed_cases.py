@@ -12,10 +12,12 @@ from PIL import Image
 from pydantic import Field
 
 from vrft_aug.data.file_index import FileIndex, find_files
-from vrft_aug.data.images import FileImage, header_size
+from vrft_aug.data.images import FileImage, Header, header_size, read_header
 from vrft_aug.data.notes import note, some
+from vrft_aug.data.orientation import BoxPixels, turn_box
 from vrft_aug.data.readers.case_names import case_names
-from vrft_aug.data.readers.table_files import check_columns, read_columns, read_header
+from vrft_aug.data.readers.table_files import check_columns, read_columns
+from vrft_aug.data.readers.table_files import read_header as read_table_header
 from vrft_aug.data.readers.table_text import Dialect
 from vrft_aug.data.split_settings import SplitSettings
 from vrft_aug.data.splits import assign, given_splits, patient_in
@@ -32,6 +34,7 @@ class BoxSettings(SplitSettings):
 
     images: str = "."
     box_names: dict[str, str] = Field(default_factory=dict)  # category -> label; those left out are dropped
+    box_pixels: BoxPixels = "upright"
     splits: str | None = None  # a table with columns image and split
 
 
@@ -81,7 +84,7 @@ def boxed_cases(
     checked = sampled(len(chosen))
     cases = []
     for place, (i, file) in enumerate(zip(chosen, files, strict=True)):
-        image = in_pixels(named[i], file, ids[i], place in checked, path)
+        image = in_pixels(named[i], file, ids[i], place in checked, path, config.box_pixels)
         cases.append(boxed_case(ids[i], file, image, patient_in(config.patient_pattern, image.file_name)))
     refuse_boxless(config, task, named, categories, path)
     return cases
@@ -101,11 +104,16 @@ def sampled(count: int) -> frozenset[int]:
     return frozenset(i * count // HEADERS for i in range(HEADERS))
 
 
-def in_pixels(image: AnnotatedImage, file: Path, case: str, look: bool, path: Path) -> AnnotatedImage:
-    """The image with its size and its boxes in its own pixels, inside it.
+def in_pixels(
+    image: AnnotatedImage, file: Path, case: str, look: bool, path: Path, given: BoxPixels
+) -> AnnotatedImage:
+    """The image with its size and its boxes in its own upright pixels, inside it.
 
-    The file is looked into where its size is not known, or to check it if `look`.
+    The file is looked into where its size is not known, to check it if `look`, and to turn boxes that are in
+    pixels as stored.
     """
+    if given == "stored":
+        return _turned(image, read_header(file, case), file, case, path)
     size = image.size
     if size is None:
         size = header_size(file, case)
@@ -114,6 +122,15 @@ def in_pixels(image: AnnotatedImage, file: Path, case: str, look: bool, path: Pa
     if image.size is not None and image.units == "pixels":
         return image  # its boxes have been checked with the file
     return checked_boxes(replace(image, size=size), path)
+
+
+def _turned(image: AnnotatedImage, header: Header, file: Path, case: str, path: Path) -> AnnotatedImage:
+    """The image with boxes in pixels as stored turned along with the picture."""
+    if image.size is not None:
+        refuse_size(header.stored, image.size, file, case, str(path), "as stored")
+    stored = checked_boxes(replace(image, size=header.stored), path)
+    boxes = tuple(turn_box(box, header.orientation, header.stored) for box in stored.boxes)
+    return replace(stored, boxes=boxes, size=header.size)
 
 
 def checked_boxes(image: AnnotatedImage, path: Path | str) -> AnnotatedImage:
@@ -143,13 +160,16 @@ def checked_boxes(image: AnnotatedImage, path: Path | str) -> AnnotatedImage:
     return replace(image, boxes=once)
 
 
-def refuse_size(found: Size, expected: Size, file: Path, case: str, annotations: str) -> None:
+def refuse_size(
+    found: Size, expected: Size, file: Path, case: str, annotations: str, how: str = "upright"
+) -> None:
     """Raise UserError unless the picture is as large as its boxes believe."""
     if found != expected:
         turned = " (width and height swapped: is it turned by EXIF?)" if found == expected[::-1] else ""
         raise UserError(
             f"image {file} of case {case} is {found[0]} x {found[1]} pixels, but {annotations} says "
-            f"{expected[0]} x {expected[1]}{turned}; expected boxes in pixels of this file, upright"
+            f"{expected[0]} x {expected[1]}{turned}; expected boxes in pixels of this file, {how} "
+            "(data.box_pixels)"
         )
 
 
@@ -256,7 +276,7 @@ def _given_splits(
         named = given_splits([str(split) for split in given], config, lambda i: images[i].where)
         return named, "the annotations"
     path, wanted = root / config.splits, ("image", "split")
-    header = read_header(path, root, Dialect(), wanted)
+    header = read_table_header(path, root, Dialect(), wanted)
     check_columns(path, header, {"splits": "image", "splits column": "split"})
     table = read_columns(path, root, Dialect(), wanted, wanted)
     splits: dict[str, str] = {}

@@ -72,16 +72,17 @@ def read_table(config: CsvData, task: Task, root: Path, split: str) -> list[Case
     cases = []
     for place, i in enumerate(chosen):
         found = boxed.get(rows.images[i][0]) or boxed.get(files[place][0].name)
-        pictures = [FileImage(file, ids[place]) for file in files[place]]
+        pictures = [FileImage(file, ids[place], config.page) for file in files[place]]
         if found is not None:
-            found = in_pixels(found, files[place][0], ids[place], place in looked, root / str(config.boxes))
+            first, path = files[place][0], root / str(config.boxes)
+            found = in_pixels(found, first, ids[place], place in looked, path, config.box_pixels)
             assert found.size is not None
             pictures[0] = BoxedFileImage(
-                files[place][0], ids[place], expected=found.size, annotations=str(config.boxes)
+                first, ids[place], config.page, expected=found.size, annotations=str(config.boxes)
             )
         elif place in looked:
             for file in files[place]:
-                header_size(file, ids[place])  # so that what is no picture is found now
+                header_size(file, ids[place], config.page)  # so that what is no picture is found now
         target = _target(config, task, table, rows.groups[i], outcomes, found.boxes if found else None)
         cases.append(
             _case(config, ids[place], tuple(pictures), target, rows.patients[i], table, rows.groups[i][0])
@@ -181,7 +182,7 @@ def _localised(
     for place, i in enumerate(named):
         file, id = files[place][0], ids[place]
         if masks is not None:
-            size = header_size(file, id)
+            size = header_size(file, id, config.page)
             boxes = masks.boxes(firsts[i], size, id)
             if boxes is None:
                 continue
@@ -189,9 +190,11 @@ def _localised(
         else:
             one = _of(found, firsts[i])
             assert one is not None
-            annotated_image = in_pixels(one, file, id, place in looked, source)
+            annotated_image = in_pixels(one, file, id, place in looked, source, config.box_pixels)
         assert annotated_image.size is not None
-        picture = BoxedFileImage(file, id, expected=annotated_image.size, annotations=str(source))
+        picture = BoxedFileImage(
+            file, id, config.page, expected=annotated_image.size, annotations=str(source)
+        )
         target = _target(config, task, table, rows.groups[i], [], annotated_image.boxes)
         cases.append(_case(config, id, (picture,), target, rows.patients[i], table, rows.groups[i][0]))
     return cases

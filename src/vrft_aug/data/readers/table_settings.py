@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field, field_validator
 
 from vrft_aug.data.masks import MaskRules
+from vrft_aug.data.orientation import BoxPixels
 from vrft_aug.data.readers.table_labels import LabelRules
 from vrft_aug.data.readers.table_text import Dialect
 from vrft_aug.data.settings import Strict
@@ -36,6 +37,7 @@ class TableSettings(SplitSettings):
     join: tuple[JoinedTable, ...] = ()
     images: str = "."
     image_column: str | tuple[str, ...] = "image"  # several: a case has several pictures
+    page: int | None = Field(default=None, ge=0)  # of files with several pages, counted from 0
     allow_missing_images: bool = False  # a row may lack some of its several pictures
     label_column: str | tuple[str, ...] | None = "label"  # several: a column for each label, with 1 and 0
     split_column: str | None = "split"  # null: every image is dealt by a hash, see data/splits.py
@@ -57,6 +59,7 @@ class TableSettings(SplitSettings):
     # Boxes in the rows: x1, y1, x2, y2; x, y, width, height; or cx, cy, width, height -> their columns
     box_columns: dict[str, str] = Field(default_factory=dict)
     box_label_column: str | None = None
+    box_pixels: BoxPixels = "upright"
     box_units: Literal["pixels", "fraction", "percent"] = "pixels"
     masks: dict[str, str] = Field(default_factory=dict)  # for localise: label -> files, {stem} is the image's
     label_map: str | None = None  # masks that hold several labels, {stem} is the image's
