@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import partial
+from collections.abc import Sequence
+from functools import lru_cache, partial
 
 from vrft_aug.labels import match_label, match_labels
 from vrft_aug.nouns import Answer, AnswerFormat, Case, FailureReason, Rollout, Task
@@ -14,14 +15,13 @@ from vrft_aug.reading.options import LETTERS, options_in, read_option
 from vrft_aug.reading.region import Region, Value, find_region, is_short, read_region
 from vrft_aug.reading.wrappers import unwrapped
 
-TAGS: dict[AnswerFormat, list[str]] = {
-    "think-answer": ["<think>", "</think>", "<answer>", "</answer>"],
-    "answer-first": ["<answer>", "</answer>", "<think>", "</think>"],
-    "answer-alone": ["<answer>", "</answer>"],
-    "free": [],
+TAGS: dict[AnswerFormat, tuple[str, ...]] = {
+    "think-answer": ("<think>", "</think>", "<answer>", "</answer>"),
+    "answer-first": ("<answer>", "</answer>", "<think>", "</think>"),
+    "answer-alone": ("<answer>", "</answer>"),
+    "free": (),
 }
 _TAG = re.compile(r"</?(?:think|answer)>")
-_REASONING = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 LAST_LINE = re.compile(r"(?:\A|\n)Answer:[ \t]*([^\n]*\S)\s*\Z")  # of the free format
 
@@ -48,15 +48,24 @@ def parse(rollout: Rollout, task: Task, frame: Frame | None, case: Case | None =
         value, reason = _strict_value(rollout, tags, task, frame, case)
     else:
         value, reason = _lenient_value(rollout, tags, task, frame, case)
-        if tags[:1] == ["</think>"]:  # the chat template opened the thinking
-            text, tags = f"<think>{text}", ["<think>", *tags]
-    reasoning = _REASONING.search(text) if tags.count("<think>") == tags.count("</think>") == 1 else None
-    return Answer(value=value, reason=reason, reasoning=reasoning.group(1).strip() if reasoning else "")
+        if tags[:1] == ("</think>",):  # the chat template opened the thinking
+            text, tags = f"<think>{text}", ("<think>", *tags)
+    return Answer(value=value, reason=reason, reasoning=_reasoning(text, tags))
 
 
-def tag_sequence(completion: str) -> list[str]:
+@lru_cache(maxsize=4)  # the parser and the format term ask one after the other
+def tag_sequence(completion: str) -> tuple[str, ...]:
     """All think and answer tags of a completion in their order; tags are spelt exactly so."""
-    return _TAG.findall(completion)
+    return tuple(_TAG.findall(completion))
+
+
+def _reasoning(text: str, tags: Sequence[str]) -> str:
+    """What stands between the only two think tags, "" where there are no such."""
+    if not tags.count("<think>") == tags.count("</think>") == 1:
+        return ""
+    start = text.index("<think>") + len("<think>")
+    end = text.find("</think>", start)
+    return text[start:end].strip() if end >= 0 else ""
 
 
 def options_of(case: Case | None, task: Task) -> tuple[str, ...]:
@@ -71,7 +80,7 @@ def options_of(case: Case | None, task: Task) -> tuple[str, ...]:
 
 
 def _strict_value(
-    rollout: Rollout, tags: list[str], task: Task, frame: Frame | None, case: Case | None
+    rollout: Rollout, tags: Sequence[str], task: Task, frame: Frame | None, case: Case | None
 ) -> Value:
     if task.answer_format == "free" and not tags:
         last = LAST_LINE.search(rollout.completion)
@@ -113,7 +122,7 @@ def _strict_option(
 
 
 def _lenient_value(
-    rollout: Rollout, tags: list[str], task: Task, frame: Frame | None, case: Case | None
+    rollout: Rollout, tags: Sequence[str], task: Task, frame: Frame | None, case: Case | None
 ) -> Value:
     region = find_region(rollout.completion, tags, rollout.finished, task.answer_format)
     if not isinstance(region, Region):

@@ -27,7 +27,10 @@ def normalise(text: str) -> str:
     script that only looks alike stays what it is, and so do invisible characters. A text of nothing but
     punctuation is left as it is. Idempotent.
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    if text.isascii():  # what NFKC leaves as it is
+        folded = text.lower()
+    else:
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     text = " ".join(folded.split())
     while (shorter := text.strip(_EDGES).removeprefix(_BULLET)) not in ("", text):
         text = shorter

@@ -81,14 +81,15 @@ def case_number(
     Where it fails, or gives something else than a finite number or None, raises OwnCodeError if it is the
     user's and RuntimeError if it is ours, from the cause and naming function and case.
     """
-    broken = RuntimeError if is_ours(function) else OwnCodeError
     try:
         value = function(**arguments)
     except Exception as error:
+        broken = RuntimeError if is_ours(function) else OwnCodeError
         raise broken(f"{what} failed on case {case!r}: {in_a_line(error)}") from error
     if value is None:
         return None
-    if not isinstance(value, Real) or not math.isfinite(value):
+    if not isinstance(value, float | Real) or not math.isfinite(value):
+        broken = RuntimeError if is_ours(function) else OwnCodeError
         raise broken(f"{what} returned {shown(value)} for case {case!r}; expected a finite number or None")
     return float(value)
 

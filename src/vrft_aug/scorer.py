@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -28,6 +29,7 @@ from vrft_aug.shaping.format import format_reward
 from vrft_aug.shaping.grades import fuzzy_grade
 from vrft_aug.shaping.label import accuracy
 from vrft_aug.shaping.label_set import label_set
+from vrft_aug.shaping.overlap import bleu, number, recall, rouge_l, yes_no
 from vrft_aug.shaping.text import token_f1_reward
 
 
@@ -52,6 +54,11 @@ TERMS: dict[str, RewardTerm] = {
     "costs": RewardTerm(costs, ("classify", "grade"), check_costs),
     "label_set": RewardTerm(label_set, ("multilabel",)),
     "token_f1": RewardTerm(token_f1_reward, ("answer",)),
+    "recall": RewardTerm(recall, ("answer",)),
+    "bleu": RewardTerm(bleu, ("answer",)),
+    "rouge_l": RewardTerm(rouge_l, ("answer",)),
+    "number": RewardTerm(number, ("answer",)),
+    "yes_no": RewardTerm(yes_no, ("answer",)),
     "iou": RewardTerm(iou, ("localise",)),
     "iou_threshold": RewardTerm(iou_threshold, ("localise",)),
     "nearness": RewardTerm(nearness, ("localise",)),
@@ -94,6 +101,7 @@ class Scorer:
         self.task = task
         self._given: dict[str, Any] = {"task": task, "bank": bank, "label_counts": label_counts}
         self._terms = tuple(_term(name, config, task) for name, config in rewards.items())
+        self._weights = MappingProxyType({term.name: term.weight for term in self._terms})
         for term in self._terms:
             self._check(term)
 
@@ -147,7 +155,7 @@ class Scorer:
             )
             for term in self._terms
         }
-        weights = {term.name: term.weight for term in self._terms}
+        weights = self._weights
         total = math.fsum(weights[name] * value for name, value in terms.items() if value is not None)
         return Score(total=total, terms=terms, answer=answer, weights=weights)
 

@@ -34,7 +34,7 @@ def read_label(
         for form in forms(layer):
             if form in names:
                 return names[form], None
-    named = {names[name] for form in forms(text) for name in _label_words(labels, synonyms).findall(form)}
+    named = {label for form in forms(text) for label in _named(form, names)}
     return None, "ambiguous" if len(named) > 1 else "unknown label"
 
 
@@ -119,8 +119,20 @@ def _items(text: str, labels: tuple[str, ...], synonyms: Synonyms) -> list[str] 
     return items if all(map(comparable, items)) else None
 
 
-@lru_cache(maxsize=4_096)
-def _label_words(labels: tuple[str, ...], synonyms: Synonyms) -> re.Pattern[str]:
-    # Longest first, so that "no retinopathy" is not found as "retinopathy" too.
-    names = sorted(label_names(labels, synonyms), key=len, reverse=True)
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})(?!\w)")
+def _named(text: str, names: Mapping[str, str]) -> set[str]:
+    """The labels whose names stand in a comparable text as whole words; of a longer name no part counts."""
+    found = set()
+    for name in sorted((name for name in names if name in text), key=len, reverse=True):
+        start = 0
+        while (at := text.find(name, start)) >= 0:
+            end = at + len(name)
+            if not (at and _is_word(text[at - 1])) and not (end < len(text) and _is_word(text[end])):
+                found.add(names[name])
+                text = f"{text[:at]}\n{text[end:]}"
+                end = at + 1
+            start = end
+    return found
+
+
+def _is_word(character: str) -> bool:
+    return character.isalnum() or character == "_"

@@ -35,6 +35,8 @@ def read_option(
     A letter beside a text must be that option's own: "B) naevus" where B is melanoma is "ambiguous", as is
     every text that names two options or two letters.
     """
+    if len(text) == 1 and 0 <= (at := LETTERS.find(text.upper())) < len(options):
+        return options[at], None
     if is_question(text) and not any("?" in option for option in options):
         return None, "unknown label"
     for layer in layers(text):

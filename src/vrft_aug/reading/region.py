@@ -49,22 +49,22 @@ def find_region(
     templates write into the prompt, and the answer its closing tag where the model stopped by itself. Tags
     repeated, nested or crossed are "malformed", as in strict reading.
     """
-    text, order = completion, list(tags)
-    if order[:1] == ["</think>"]:  # the template opened it
-        order = ["<think>", *order]
+    text, order = completion, tuple(tags)
+    if order[:1] == ("</think>",):  # the template opened it
+        order = ("<think>", *order)
     if not finished and "</answer>" not in order:
         return "truncated"
-    if order in ([*THINK, *ANSWER], list(ANSWER)):
+    if order in ((*THINK, *ANSWER), ANSWER):
         return _between(text)
-    if order == [*ANSWER, *THINK] and wanted == "answer-first":
+    if order == (*ANSWER, *THINK) and wanted == "answer-first":
         return _between(text)
-    if order in ([*THINK, ANSWER[0]], [ANSWER[0]]):
+    if order in ((*THINK, ANSWER[0]), ANSWER[:1]):
         return Region(_trimmed(text.partition(ANSWER[0])[2]), tagged=True)
-    if order == list(THINK):
+    if order == THINK:
         return Region(_trimmed(text.partition(THINK[1])[2]), tagged=False)
     if not order:
         return Region(_trimmed(text), tagged=False)
-    return "missing" if order == [THINK[0]] else "malformed"
+    return "missing" if order == THINK[:1] else "malformed"
 
 
 def read_region(region: Region, read: Read) -> Value:

@@ -51,6 +51,8 @@ def unwrapped(text: str) -> str:
 
 
 def _inner(text: str) -> str | None:
+    if text[0].isalnum():
+        return text[found.end() :] if (found := LEAD.match(text)) else None
     for whole in (_FENCE, _TOKENS, _MATH, _COMMAND):
         if found := whole.fullmatch(text.rstrip(".") if whole is not _FENCE else text):
             inner = next(group for group in found.groups() if group is not None)
@@ -61,9 +63,8 @@ def _inner(text: str) -> str | None:
         return found[2]
     if (found := _BULLET.fullmatch(text)) and "\n" not in text:
         return found[1]
-    if (found := LEAD.match(_bare_lead(text))) and found.end():
-        return _bare_lead(text)[found.end() :]
-    return None
+    bare = _bare_lead(text)
+    return bare[found.end() :] if (found := LEAD.match(bare)) else None
 
 
 def _bare_lead(text: str) -> str:

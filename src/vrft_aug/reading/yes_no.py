@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from vrft_aug.reading.characters import comparable
+from vrft_aug.reading.characters import comparable, is_question
 from vrft_aug.reading.wrappers import unwrapped
 
 YesNo = Literal["yes", "no"]
@@ -33,6 +33,8 @@ def yes_or_no(text: str) -> YesNo | None:
     "No, there is no effusion" is no, "Yes, there is a nodule" is yes; without either word "there is no
     evidence of a nodule" is no and "there is a nodule" yes.
     """
+    if is_question(text):
+        return None
     said = comparable(unwrapped(text))
     if said in WORDS:
         return WORDS[said]

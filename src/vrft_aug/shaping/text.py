@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from vrft_aug.answer import options_of
 from vrft_aug.labels import Synonyms, normalise
 from vrft_aug.nouns import Answer, Case, Task
-from vrft_aug.reading.characters import comparable, forms
+from vrft_aug.reading.characters import comparable, forms, is_question
 from vrft_aug.reading.options import same_option
-from vrft_aug.reading.quantities import quantity
-from vrft_aug.reading.wrappers import unwrapped
-from vrft_aug.reading.yes_no import WORDS, yes_or_no
+from vrft_aug.reading.quantities import Quantity, quantity
+from vrft_aug.reading.yes_no import WORDS, YesNo, yes_or_no
 
 
 def token_f1_reward(
@@ -29,11 +29,26 @@ def token_f1_reward(
     more, missing ones less).
     0 for an unparseable answer; None where the case's text is unknown or the task is of another kind.
     """
+    texts = compared(answer, case, task)
+    if texts is None or texts == "unreadable":
+        return None if texts is None else 0.0
+    return token_f1(*texts, beta)
+
+
+def compared(answer: Answer, case: Case, task: Task) -> tuple[str, str] | Literal["unreadable"] | None:
+    """Answer and reference as terms of overlap compare them; None where there is no reference text.
+
+    Both in their canonical form; an answer that is the same as the reference (`same_text`) is the reference,
+    so that no term pays it less than in full.
+    """
     if task.kind != "answer" or case.target.text is None:
         return None
     if not isinstance(answer.value, str):
-        return 0.0
-    return token_f1(canonical(answer.value, task.synonyms), canonical(case.target.text, task.synonyms), beta)
+        return "unreadable"
+    truth = canonical(case.target.text, task.synonyms)
+    if task.answer_mode == "lenient" and same_text(answer.value, case.target.text, task, case):
+        return truth, truth
+    return canonical(answer.value, task.synonyms), truth
 
 
 def canonical(text: str, synonyms: Synonyms) -> str:
@@ -49,23 +64,42 @@ def same_text(answer: str, truth: str, task: Task, case: Case | None = None) -> 
     """Whether a free text answers as the truth does.
 
     They are the same once normalised, synonyms in their canonical form. Unless the task is read strictly,
-    also through articles, hyphens and wrappers, as the same number in another unit, as yes or no where the
+    also through articles and hyphens, as the same number in another unit, as yes or no where the
     truth is one of them, and as the same option, by letter or text, where the question lists options.
     """
-    synonyms = task.synonyms
-    if canonical(answer, synonyms) == canonical(truth, synonyms):
-        return True
+    said = canonical(answer, task.synonyms)
+    told = _truth(truth, task.synonyms)
     if task.answer_mode == "strict":
+        return said == told.text
+    if is_question(answer) and "?" not in truth:
         return False
-    if set(forms(canonical(unwrapped(answer), synonyms))) & set(forms(canonical(truth, synonyms))):
+    if said == told.text:
         return True
-    if (wanted := yes_or_no(truth)) is not None and comparable(truth) in WORDS:
-        return yes_or_no(answer) == wanted
-    if (measured := quantity(truth)) is not None:
+    if not told.forms.isdisjoint(forms(said)):
+        return True
+    if told.yes_no is not None:
+        return yes_or_no(answer) == told.yes_no
+    if told.quantity is not None:
         given = quantity(answer)
-        return given is not None and given.is_near(measured)
+        return given is not None and given.is_near(told.quantity)
     options = options_of(case, task)
     return bool(options) and same_option(answer, truth, options)
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """A reference text as it may be met."""
+
+    text: str  # canonical
+    forms: frozenset[str]
+    yes_no: YesNo | None
+    quantity: Quantity | None
+
+
+@lru_cache(maxsize=16_384)
+def _truth(text: str, synonyms: Synonyms) -> _Truth:
+    told = canonical(text, synonyms)
+    return _Truth(told, frozenset(forms(told)), WORDS.get(comparable(text)), quantity(text))
 
 
 def words(text: str) -> list[str]:

@@ -20,6 +20,10 @@ from vrft_aug.recipe.schema import Recipe
 
 # A further metric is one line here; metrics of other packages register under `vrft_aug.metrics`.
 METRICS = {
+    **{
+        name: f"vrft_aug.evaluation.metrics.open_answers:{name}"
+        for name in ("recall", "bleu", "rouge_l", "number", "yes_no")
+    },
     "under_graded": "vrft_aug.evaluation.metrics.under_grading:under_graded",
 }
 # What a metric may name. `samples` are the further answers that were sampled, () where none were; `bank` is

@@ -14,7 +14,7 @@ from vrft_aug.knowledge.bank_schema import KnowledgeBank
 from vrft_aug.labels import normalise
 from vrft_aug.nouns import Answer, AnswerValue, Box, Case, FailureReason, Prompt, Rollout, Task, TaskKind
 from vrft_aug.shaping.format import strict_format
-from vrft_aug.shaping.text import canonical
+from vrft_aug.shaping.text import canonical, same_text
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,14 @@ def _plain(task: Task, value: AnswerValue) -> str | tuple[Box, ...] | None:
     return value
 
 
+def _as_truth(task: Task, case: Case, value: AnswerValue) -> str | tuple[Box, ...] | None:
+    """As `_plain`; a free text that is the same as the truth for the reward is the truth here too."""
+    truth = case.target.text
+    if task.kind != "answer" or task.answer_mode != "lenient" or not isinstance(value, str) or not truth:
+        return _plain(task, value)
+    return _plain(task, truth if same_text(value, truth, task, case) else value)
+
+
 def _row(
     task: Task,
     known: Checks,
@@ -118,13 +126,13 @@ def _row(
     samples: Sequence[Answer],
     knowledge: str,
 ) -> Row:
-    truth, value = _truth(task, case), _plain(task, answer.value)
+    truth, value = _truth(task, case), _as_truth(task, case, answer.value)
     boxes = value if isinstance(value, tuple) else None
     confidence: tuple[float, ...] = ()
     if boxes is not None:
         others = [s.value if isinstance(s.value, tuple) else None for s in samples]
         confidence = agreement(boxes, others) if others else ranks(boxes)
-    said = [_plain(task, sample.value) for sample in samples]
+    said = [_as_truth(task, case, sample.value) for sample in samples]
     votes = Counter(vote_key(task.kind, one) for one in said if isinstance(one, str))
     return Row(
         case=case.id,

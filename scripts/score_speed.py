@@ -1,0 +1,110 @@
+"""How many completions a second one core scores, by kind of task and reward term.
+
+    OMP_NUM_THREADS=1 python scripts/score_speed.py [COUNT]
+
+Completions are drawn with a fixed seed: right, wrong, oddly written and unreadable ones, most of them texts of
+their own, so that no cache answers. The target is 20,000 a second of processor time for labels, choices and
+exact texts, 2,000 for BLEU and F1.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+
+from vrft_aug.nouns import Case, Prompt, Rollout, Target, Task
+from vrft_aug.recipe.schema import RewardConfig
+from vrft_aug.scorer import Scorer
+
+LABELS = ("no retinopathy", "mild", "moderate", "severe", "proliferative")
+WORDS = [
+    "the",
+    "left",
+    "right",
+    "lower",
+    "upper",
+    "lobe",
+    "lung",
+    "shows",
+    "a",
+    "small",
+    "large",
+    "effusion",
+    "nodule",
+    "near",
+    "hilum",
+    "with",
+    "no",
+    "sign",
+    "of",
+]
+FORMS = (
+    "{}",
+    "{}.",
+    "**{}**",
+    "({})",
+    "The answer is {}.",
+    "\\boxed{{{}}}",
+    '{{"answer": "{}"}}',
+    "not {}",
+    "{} or",
+)
+PARTS = {
+    "label": ({"format": 0.2, "accuracy": 1.0}, 20_000),
+    "choice": ({"format": 0.2, "accuracy": 1.0}, 20_000),
+    "exact text": ({"format": 0.2, "accuracy": 1.0}, 20_000),
+    "token_f1": ({"token_f1": 1.0}, 2_000),
+    "bleu": ({"bleu": 1.0}, 2_000),
+    "rouge_l": ({"rouge_l": 1.0}, 2_000),
+}
+
+
+def work(part: str, count: int) -> tuple[Task, list[tuple[Case, str]]]:
+    """The task and `count` pairs of case and completion, as lines of a file hold them."""
+    rng = random.Random(0)
+    pairs = []
+    task = Task(
+        "t",
+        {"label": "grade", "choice": "choice"}.get(part, "answer"),
+        "?",
+        LABELS if part == "label" else (),
+    )
+    cases = []
+    for i in range(1000):
+        options = tuple(rng.sample([f"{one} {i}" for one in LABELS], 4))
+        target = {"label": Target(label=rng.choice(LABELS)), "choice": Target(label=options[0])}
+        text = Target(text=" ".join(rng.sample(WORDS, 5)))
+        cases.append(Case(f"c{i}", (), target.get(part, text), options=options if part == "choice" else ()))
+    for _ in range(count):
+        case = rng.choice(cases)
+        if part == "label":
+            said = rng.choice(LABELS)
+        elif part == "choice":
+            said = rng.choice(["A", "B", "C", "D", f"B) {case.options[1]}", case.options[0]])
+        else:
+            said = rng.choice([str(case.target.text), " ".join(rng.sample(WORDS, rng.randint(3, 9)))])
+        thought = " ".join(rng.choices(WORDS, k=40))
+        answer = rng.choice(FORMS[: 1 if rng.random() < 0.7 else None]).format(said)
+        pairs.append((case, json.dumps({"completion": f"<think>{thought}</think><answer>{answer}</answer>"})))
+    return task, pairs
+
+
+def main() -> None:
+    """Print a line a part."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    for part, (rewards, wanted) in PARTS.items():
+        task, pairs = work(part, count if wanted > 2_000 else count // 10)
+        scorer = Scorer(task, {name: RewardConfig(weight=weight) for name, weight in rewards.items()})
+        prompt = Prompt((), ())
+        start = time.process_time()
+        total = 0.0
+        for case, line in pairs:
+            total += scorer.score(case, prompt, Rollout(json.loads(line)["completion"]), None).total
+        rate = len(pairs) / (time.process_time() - start)
+        print(f"{part:12} {rate:10,.0f} a second (wanted {wanted:,}); mean reward {total / len(pairs):.3f}")
+
+
+if __name__ == "__main__":
+    main()
