@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python scripts/score_speed.py [COUNT]
 
-Completions are drawn with a fixed seed: right, wrong, oddly written and unreadable ones, most of them of texts
-of their own, so that no cache answers. Wanted are 20,000 a second of processor time for labels, choices and
+Completions are drawn with a fixed seed: right, wrong, oddly written and unreadable ones, mostly of texts of
+their own, so that no cache answers. Wanted are 20,000 a second of processor time for labels, choices and
 exact texts, and 2,000 for BLEU and F1.
 """
 
