@@ -22,7 +22,7 @@ TAGS: dict[AnswerFormat, tuple[str, ...]] = {
     "free": (),
 }
 _TAG = re.compile(r"</?(?:think|answer)>")
-_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+ANSWER_BLOCK = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 LAST_LINE = re.compile(r"(?:\A|\n)Answer:[ \t]*([^\n]*\S)\s*\Z")  # of the free format
 
 
@@ -92,7 +92,7 @@ def _strict_value(
             return None, "truncated"
         return None, "malformed" if "<answer>" in tags else "missing"
     else:
-        found = _ANSWER.search(rollout.completion)
+        found = ANSWER_BLOCK.search(rollout.completion)
         asked = (TAGS["think-answer"], TAGS["answer-alone"], TAGS[task.answer_format])
         if found is None or tags not in asked:
             return None, "malformed"

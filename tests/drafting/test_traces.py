@@ -52,6 +52,6 @@ def test_replies_that_cannot_be_kept_write_nothing(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     _, result = draft(tmp_path, REPLIES[1:3], "--limit", "4")
     assert result.exit_code == 2 and "none of 4 replies of m can be kept" in result.output
-    assert "no readable answer" in result.output and not (tmp_path / "traces.jsonl").exists()
+    assert "is not <think>REASONING</think>" in result.output and not (tmp_path / "traces.jsonl").exists()
     _, result = draft(tmp_path, REPLIES, "--stage", "reward")
     assert result.exit_code == 2 and "did you mean 'rewards'" in result.output

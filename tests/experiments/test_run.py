@@ -35,7 +35,7 @@ def run(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_leaves_the_folder_that_the_design_names(run: Path) -> None:
-    names = {path.name for path in run.iterdir()}
+    names = {path.name for path in run.iterdir() if not path.name.startswith(".")}  # the lock is hidden
     assert names == {
         "recipe.yaml", "metrics.jsonl", "rollouts.jsonl", "checkpoints", "evaluation.json", "report.html",
         "model", "run.json",

@@ -1,6 +1,7 @@
 """`vrft score`: which stage, which case, what comes out, and that one bad line stops it all."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from helpers.data_files import COCO, CSV, recipe_mapping, save_coco, save_csv, save_table
 from vrft_aug.errors import UserError
-from vrft_aug.preview.score_file import score_file
+from vrft_aug.preview.score_file import score_file, write_template
 from vrft_aug.recipe.schema import Recipe
 
 RIGHT = "<think>It is bright.</think><answer>bright</answer>"
@@ -38,6 +39,7 @@ def test_lines_come_back_in_order_with_every_term(tmp_path: Path) -> None:
     assert right == {
         "case": "set/test/i3",
         "answer": "bright",
+        "truth": "bright",
         "reason": None,
         "total": 1.2,
         "terms": {"format": 1.0, "accuracy": 1.0},
@@ -121,8 +123,28 @@ def test_boxes_are_read_in_the_models_pixels_and_given_in_the_originals(tmp_path
         tmp_path, {"case": "set/test/a", "completion": f"<think>there</think><answer>{boxes}</answer>"}
     )
     (result,) = score_file(Recipe.model_validate(mapping), path)
-    assert result["answer"] == [{"bbox": [0, 0, 280, 140], "label": "spot"}]
-    assert result["terms"]["iou"] == 1
+    assert result["answer"] == result["truth"] == [{"bbox": [0, 0, 280, 140], "label": "spot"}]
+    assert result["terms"]["iou"] == 1 and "note" not in result
+    for corners, why in (
+        ("[0,0,560,280]", "outside: .* 280 x 140 .*looks like pixels of the original picture, 560 x 280"),
+        ("[0,0,1000,280]", "coordinates go to 280 x 140 \\(pixels of the picture as the model sees it"),
+        ("[9,9,3,12]", "box 1 is inverted"),
+        ("[9,9,30,9]", "box 1 has no height"),
+        ("[9,9,30]", "neither JSON|no list of four numbers"),
+    ):
+        said = f'<think>there</think><answer>[{{"bbox_2d":{corners},"label":"spot"}}]</answer>'
+        path = lines_file(tmp_path, {"case": "set/test/a", "completion": said})
+        (bad,) = score_file(Recipe.model_validate(mapping), path)
+        assert bad["reason"] == "malformed" and re.search(why, bad["note"]), bad
+
+
+def test_a_template_names_cases_and_never_replaces_a_file(tmp_path: Path) -> None:
+    recipe, path = classify(tmp_path), tmp_path / "fill.jsonl"
+    assert write_template(recipe, path, 2) == 2
+    results = score_file(recipe, path)
+    assert [result["reason"] for result in results] == ["missing", "missing"]
+    with pytest.raises(UserError, match="exists already"):
+        write_template(recipe, path, 2)
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ def test_demonstrations_become_what_is_taught(tmp_path: Path) -> None:
             "answers 'severe', but the truth is 'mild'",
         ),
         ({"completion": "<think>a</think><answer>bad</answer>"}, r"no readable answer \(unknown label\)"),
-        ({"completion": "<think>a</think><answer>mi"}, r"no readable answer \(malformed\)"),
+        ({"completion": "<think>a</think><answer>mi"}, r"no readable answer \(unknown label\)"),
         ({"completion": "So <think>a</think><answer>mild</answer>"}, "and nothing else"),
         ({"completion": "<answer>mild</answer>"}, "and nothing else"),
         ({"reasoning": ""}, "and nothing else"),

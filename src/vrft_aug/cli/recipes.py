@@ -88,10 +88,17 @@ def score(
     ],
     overrides: Overrides = None,
     stage: Stage = None,
+    template: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Write FILE with the ids of N cases, to fill in.")
+    ] = None,
 ) -> None:
     """Score completions in a file, without a model."""
-    from vrft_aug.preview.score_file import score_file
+    from vrft_aug.preview.score_file import score_file, write_template
     from vrft_aug.recipe.file import load_recipe
 
+    if template is not None:
+        count = write_template(load_recipe(recipe, overrides or ()), file, template, stage)
+        typer.echo(f"wrote {file}: {count} cases; fill in the completions, then vrft score {recipe} {file}")
+        return
     for line in score_file(load_recipe(recipe, overrides or ()), file, stage):
         typer.echo(json.dumps(line, ensure_ascii=False))

@@ -67,10 +67,30 @@ def read_boxes(
     for corners, name in entries:
         label, reason = _label(name, labels, lenient)
         box = _box(corners, label, frame)
-        if box is None or reason is not None:
-            return None, "malformed" if box is None else reason
+        if isinstance(box, str) or reason is not None:
+            return None, "malformed" if isinstance(box, str) else reason
         boxes.append(box)
     return tuple(boxes), None
+
+
+def box_fault(text: str, labels: tuple[str, ...], frame: Frame, lenient: bool = False) -> str | None:
+    """Why `read_boxes` reads none, in words for a person; None where it reads them."""
+    if len(text) > MAX_CHARACTERS:
+        return f"it has {len(text)} characters; at most {MAX_CHARACTERS} are read"
+    entries = _entries(_as_asked(text) if lenient else text)
+    if entries is None:
+        return 'it is neither JSON such as [{"bbox_2d": [x1, y1, x2, y2]}] nor a box a line, nor "none"'
+    if len(entries) > MAX_BOXES:
+        return f"it has {len(entries)} boxes; at most {MAX_BOXES} are read"
+    for number, (corners, name) in enumerate(entries, start=1):
+        box = _box(corners, None, frame)
+        if isinstance(box, str):
+            return f"box {number} {box}"
+        _, reason = _label(name, labels, lenient)
+        if reason is not None:
+            given = "has no name" if name is None else f"is called {name!r} ({reason})"
+            return f"box {number} {given}; expected one of {', '.join(labels)}"
+    return None
 
 
 def _entries(text: str) -> list[Entry] | None:
@@ -147,15 +167,29 @@ def _numbers(values: list[Any]) -> bool:
     return all(type(value) in (int, float) for value in values)  # not bool, which is an int
 
 
-def _box(corners: Any, label: str | None, frame: Frame) -> Box | None:
+def _box(corners: Any, label: str | None, frame: Frame) -> Box | str:
+    """The box in pixels of the original, clipped to it, or what is wrong with the corners."""
     if not isinstance(corners, list) or len(corners) != 4 or not _numbers(corners):
-        return None
+        return "is no list of four numbers [x1, y1, x2, y2]"
     if not all(abs(c) <= MAX_COORDINATE for c in corners):  # NaN is not <=
-        return None
+        return "has a coordinate that is not finite or far too large"
     x1, y1, x2, y2 = map(float, corners)
+    if x1 > x2 or y1 > y2:
+        return "is inverted: x1 lies right of x2 or y1 below y2"
+    if x1 == x2 or y1 == y2:
+        return f"has no {'width' if x1 == x2 else 'height'}"
     box = frame.to_original(Box(x1, y1, x2, y2, label))
     (width, height), (dx, dy) = frame.original, (OVERHANG * side for side in frame.original)
     if min(box.x1 + dx, box.y1 + dy) < 0 or box.x2 > width + dx or box.y2 > height + dy:
-        return None
+        return _outside(x2, y2, frame)
     clipped = Box(max(box.x1, 0.0), max(box.y1, 0.0), min(box.x2, width), min(box.y2, height), label)
-    return clipped if clipped.x1 < clipped.x2 and clipped.y1 < clipped.y2 else None
+    return clipped if clipped.x1 < clipped.x2 and clipped.y1 < clipped.y2 else "lies on the border outside"
+
+
+def _outside(x2: float, y2: float, frame: Frame) -> str:
+    """That a box leaves the picture, which pixels are meant, and of which it may have been meant instead."""
+    (right, bottom), (width, height) = frame.extent, frame.original
+    said = f"lies outside: coordinates go to {right} x {bottom} ({frame.space.meaning})"
+    if (width, height) != (right, bottom) and x2 <= width and y2 <= height:
+        return f"{said}; it looks like pixels of the original picture, {width} x {height}"
+    return said

@@ -37,6 +37,12 @@ WORDING: dict[SpaceName, str] = {
     "thousandths": "in thousandths of width and height",
     "unit": "as shares of width and height from 0 to 1",
 }
+MEANING: dict[SpaceName, str] = {
+    "original": "pixels of the picture as it lies on disk",
+    "processed": "pixels of the picture as the model sees it, after resizing",
+    "thousandths": "thousandths of the picture's width and height",
+    "unit": "shares of the picture's width and height",
+}  # for people; WORDING is the model's
 DECIMALS: dict[SpaceName, int] = {"original": 0, "processed": 0, "thousandths": 0, "unit": 4}
 
 
@@ -50,6 +56,11 @@ class BoxSpace:
     def wording(self) -> str:
         """The phrase of the prompt that tells the model."""
         return WORDING[self.name]
+
+    @property
+    def meaning(self) -> str:
+        """Which pixels or units, in words for people."""
+        return MEANING[self.name]
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from vrft_aug.answer import ANSWER_BLOCK
 from vrft_aug.data.cases import load_cases
 from vrft_aug.errors import UserError, nearest, shown
+from vrft_aug.files import write_text
 from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.knowledge.count import injection_count
-from vrft_aug.nouns import Rollout, Score, Task
+from vrft_aug.nouns import Case, Rollout, Score, Task
+from vrft_aug.perception.boxes import box_fault
 from vrft_aug.perception.model_view import model_view
-from vrft_aug.perception.spaces import BoxSpace
+from vrft_aug.perception.spaces import BoxSpace, Frame
 from vrft_aug.prompt import build_prompt
 from vrft_aug.recipe.schema import Recipe, StageConfig
 from vrft_aug.run.rollout_lines import plain_value
@@ -24,7 +27,7 @@ from vrft_aug.shaping.balance import count_labels
 from vrft_aug.tasks.find import find_cases, first_case
 from vrft_aug.tasks.frames import frames_without_model
 from vrft_aug.tasks.task import make_task
-from vrft_aug.tasks.taskset import task_bank
+from vrft_aug.tasks.taskset import draw, task_bank
 
 
 class _Line(BaseModel):
@@ -46,9 +49,10 @@ class _Placed:
 def score_file(recipe: Recipe, path: Path, stage_name: str | None = None) -> list[dict[str, Any]]:
     """Score every line {"case", "completion", "finished"?} of a file by the rewards of a stage.
 
-    Gives {"case", "answer", "reason", "total", "terms"} for each, in their order; boxes in pixels of the
-    original image. Raises UserError, naming file and line, for a line that is no such object and for a case
-    that is not in the task's data; then nothing is scored.
+    Gives {"case", "answer", "truth", "reason", "total", "terms"} for each, in their order; boxes in pixels of
+    the original image. Where boxes could not be read, "note" says why in words. Raises UserError, naming file
+    and line, for a line that is no such object and for a case that is not in the task's data; then nothing is
+    scored.
     """
     stage = scoring_stage(recipe, stage_name)
     task = make_task(stage.task, recipe.tasks[stage.task])
@@ -72,8 +76,24 @@ def score_file(recipe: Recipe, path: Path, stage_name: str | None = None) -> lis
     for placed in lines:
         id = placed.line.case
         rollout = Rollout(placed.line.completion, placed.line.tokens, placed.line.finished)
-        results.append(_result(id, scorer.score(cases[id], prompts[id], rollout, frames[id])))
+        score = scorer.score(cases[id], prompts[id], rollout, frames[id])
+        results.append(_result(cases[id], task, score, _note(rollout, score, task, frames[id])))
     return results
+
+
+def write_template(recipe: Recipe, path: Path, count: int, stage_name: str | None = None) -> int:
+    """Write a file for `score_file` with the ids of `count` cases of the task and nothing said; how many.
+
+    The cases are those of the evaluation's split. Raises UserError where the file exists already.
+    """
+    if path.exists():
+        raise UserError(f"{path} exists already; name another file for the template")
+    stage = scoring_stage(recipe, stage_name)
+    task, config = make_task(stage.task, recipe.tasks[stage.task]), recipe.tasks[stage.task]
+    cases = draw(load_cases(config.data, task, recipe.root(), recipe.evaluation.split), count)
+    lines = (json.dumps({"case": case.id, "completion": ""}, ensure_ascii=False) for case in cases)
+    write_text(path, "".join(f"{line}\n" for line in lines))
+    return len(cases)
 
 
 def _scorer(recipe: Recipe, stage: StageConfig, task: Task) -> Scorer:
@@ -139,11 +159,31 @@ def _parse(line: str, where: str) -> _Line:
         raise UserError(f'{where} is no JSON: {error}; expected {{"case": ID, "completion": TEXT}}') from None
 
 
-def _result(case: str, score: Score) -> dict[str, Any]:
+def _note(rollout: Rollout, score: Score, task: Task, frame: Frame | None) -> str | None:
+    """Why boxes could not be read, for a person; None for all else."""
+    if frame is None or score.answer.reason not in ("malformed", "unknown label", "ambiguous"):
+        return None
+    found = ANSWER_BLOCK.findall(rollout.completion)
+    if len(found) != 1:
+        return f"it has {len(found)} answers between <answer> and </answer>; expected one"
+    return box_fault(found[0], task.labels, frame, task.answer_mode == "lenient")
+
+
+def _truth(case: Case, task: Task) -> Any:
+    target = case.target
+    value = {"multilabel": target.labels, "localise": target.boxes, "answer": target.text}.get(
+        task.kind, target.label
+    )
+    return plain_value(value)
+
+
+def _result(case: Case, task: Task, score: Score, note: str | None) -> dict[str, Any]:
     return {
-        "case": case,
+        "case": case.id,
         "answer": plain_value(score.answer.value),
+        "truth": _truth(case, task),
         "reason": score.answer.reason,
         "total": score.total,
         "terms": dict(score.terms),
+        **({"note": note} if note else {}),
     }
