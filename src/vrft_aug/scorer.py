@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vrft_aug.answer import parse
 from vrft_aug.errors import UserError, nearest, shown
-from vrft_aug.imitation.facts import check_consistency, check_facts, consistency, grounding
+from vrft_aug.imitation.facts import check_consistency, check_grounding, consistency, grounding
 from vrft_aug.imitation.recitation import recitation
 from vrft_aug.knowledge.bank_schema import KnowledgeBank
 from vrft_aug.labels import label_keys
@@ -64,7 +64,7 @@ TERMS: dict[str, RewardTerm] = {
     "nearness": RewardTerm(nearness, ("localise",)),
     "recitation": RewardTerm(recitation),
     "consistency": RewardTerm(consistency, LABELLED, check_consistency),
-    "grounding": RewardTerm(grounding, check=check_facts),
+    "grounding": RewardTerm(grounding, check=check_grounding),
 }
 FLAT = 1e-6  # totals that differ by no more are equal up to rounding
 # What a term may name; all else is a setting. `bank` is the task's knowledge, `label_counts` those of the

@@ -52,7 +52,7 @@ def test_check_names_the_first_problem_and_counts(tmp_path: Path) -> None:
     assert result.stderr.endswith("(and 1 more)\n")
     counted = json.loads(vrft("knowledge", "check", "busi", "--json").stdout)
     assert counted == {
-        "bank": "busi", "reviewed": False, "facts": {"sourced": 10, "review": 7, "whole": 0}, "problems": [],
+        "bank": "busi", "reviewed": False, "facts": {"sourced": 40, "review": 32, "whole": 0}, "problems": [],
     }  # fmt: skip
     assert "words; expected at most 30" in vrft("knowledge", "check", "busi", "--words", "30").stderr
 

@@ -40,8 +40,9 @@ def told(label: str, **changed: Any) -> dict[str, Any]:
         "synonyms": [],
         "attributes": [look],
         "confused_with": [],
-        "present": ["blots"],
-        "absent": [],
+        "typical": ["blots"],
+        "may": [],
+        "unlikely": [],
         **changed,
     }
 
@@ -67,9 +68,9 @@ def test_a_draft_is_a_bank_that_nobody_has_reviewed() -> None:
     bank = made.bank
     assert made.problems == () and (made.replies, made.prompt_tokens, made.completion_tokens) == (1, 11, 3)
     assert list(bank.classes) == list(LABELS) and bank.title == "Grades" and "m;" in bank.author
-    assert not bank.reviewed and count_facts(bank).review == 4 and count_facts(bank).sourced == 0
+    assert not bank.reviewed and count_facts(bank).review == 6 and count_facts(bank).sourced == 0
     assert bank.classes["mild"].attributes[0].text == "mild blots: round, red"
-    assert bank.findings == {"blots": ("spots",)}
+    assert list(bank.findings) == ["blots"] and bank.findings["blots"].names == ("spots",)
     (request,) = requests
     assert request["response_format"]["json_schema"]["strict"] is True
     asked = request["messages"][1]["content"][0]["text"]
@@ -107,14 +108,21 @@ def test_small_slips_are_mended() -> None:
         always(
             json.dumps(
                 drafted(
-                    told("Mild", synonyms=["Severe", "slight", "slight"], present=["dots"], absent=["blots"]),
+                    told(
+                        "Mild",
+                        synonyms=["Severe", "slight", "slight"],
+                        typical=["dots"],
+                        may=["dots"],
+                        unlikely=["blots"],
+                    ),
                     told("severe", confused_with=[again, again, {"label": "severe", "tell": "No."}]),
                 )
             )
         )
     )
     assert made.problems == ()
-    assert made.bank.classes["mild"].synonyms == ("slight",)
+    assert made.bank.classes["mild"].synonyms.exact == ("slight",)
+    assert made.bank.classes["mild"].typical == {"review": ("dots",)} and not made.bank.classes["mild"].may
     assert set(made.bank.findings) == {"dots", "blots"}
     assert list(made.bank.classes["severe"].confused_with) == ["mild"]
 
@@ -159,7 +167,7 @@ def test_the_command_writes_a_bank_once(tmp_path: Path, monkeypatch: pytest.Monk
     bank = load_bank(str(target))
     assert check_bank(bank, labels) == [] and not bank.reviewed
     shown = vrft("knowledge", "check", target, *labels)
-    assert "mine: ok, 5 classes, 0 facts with a source, 10 marked for review, not reviewed" in shown.stdout
+    assert "mine: ok, 5 classes, 0 facts with a source, 15 marked for review, not reviewed" in shown.stdout
 
 
 @pytest.mark.parametrize(

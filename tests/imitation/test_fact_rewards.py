@@ -1,4 +1,4 @@
-"""Findings read from texts with negation, and the rewards that hold them against class and picture."""
+"""The rewards that hold what the reasoning says against class and picture."""
 
 from typing import Any
 
@@ -6,122 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.fact_bank import BANK, WORDS
 from vrft_aug.errors import UserError
 from vrft_aug.imitation.facts import consistency, grounding
-from vrft_aug.imitation.findings import mentions
-from vrft_aug.knowledge.bank import injected_text, load_bank
+from vrft_aug.knowledge.bank import injected_text, load_bank, shipped_banks
 from vrft_aug.knowledge.bank_schema import KnowledgeBank
 from vrft_aug.nouns import Answer, Box, Case, Target, Task
 from vrft_aug.recipe.schema import RewardConfig
 from vrft_aug.scorer import Scorer
 
-WORDS = {
-    "microaneurysms": ("small dark red dots", "MA"),
-    "haemorrhages": ("dark red blots", "bleeding"),
-    "hard exudates": ("bright yellow spots", "exudates"),
-    "cotton wool spots": ("pale fluffy patches",),
-    "new vessels": ("neovascularisation",),
-    "mass": (),
-    "opacity": (),
-}
-SHORT = {
-    "m": "microaneurysms",
-    "h": "haemorrhages",
-    "e": "hard exudates",
-    "c": "cotton wool spots",
-    "v": "new vessels",
-    "M": "mass",
-    "o": "opacity",
-}
-
-
-@pytest.mark.parametrize(
-    ("text", "present", "absent"),
-    [
-        ("Microaneurysms are seen.", "m", ""),
-        ("a single microaneurysm", "m", ""),
-        ("SMALL DARK RED DOTS", "m", ""),
-        ("small, dark red dots", "", ""),
-        ("microaneurysmatic", "", ""),
-        ("", "", ""),
-        ("... !", "", ""),
-        ("Hemorrhage and neovascularization", "hv", ""),
-        ("cotton-wool spots", "c", ""),
-        ("masses, opacities", "Mo", ""),
-        ("No haemorrhages, exudates or new vessels; a few microaneurysms.", "m", "hev"),
-        ("There is no hemorrhage but a hard exudate is seen.", "e", "h"),
-        ("Neither haemorrhages nor exudates are visible.", "", "he"),
-        ("Haemorrhages and exudates are absent, microaneurysms are seen.", "m", "he"),
-        ("Microaneurysms are seen, haemorrhages are absent.", "m", "h"),
-        ("Haemorrhages, exudates and new vessels are absent.", "", "hev"),
-        ("Absence of new vessels. Cotton wool spots present.", "c", "v"),
-        ("no evidence of bleeding", "", "h"),
-        ("New vessels have been ruled out.", "", "v"),
-        ("New vessels cannot be ruled out.", "", ""),
-        ("We must rule out new vessels.", "", ""),
-        ("Not only microaneurysms but also bleeding", "mh", ""),
-        ("There's no absence of haemorrhages.", "h", ""),
-        ("not without exudates", "e", ""),
-        ("without haemorrhages, some exudates", "e", "h"),
-        ("I don't see any haemorrhages.", "", "h"),
-        ("Haemorrhages cannot be seen, exudates can.", "e", "h"),
-        ("haemorrhages: none. exudates: yes", "e", "h"),
-        ("masses and opacities, no other lesions", "Mo", ""),
-        ("no haemorrhages with cotton wool spots", "c", "h"),
-        ("no haemorrhages are seen and exudates are present", "e", "h"),
-        ("free of exudates", "", "e"),
-        ("no haemorrhages, microaneurysms only", "m", "h"),
-        ("w/o exudates", "", "e"),
-        ("Exudates aren’t seen", "", "e"),
-        ("no doubt exudates", "e", ""),
-        ("exudates\nno haemorrhages\nmicroaneurysms", "em", "h"),
-        ("exudates. No exudates.", "e", "e"),
-        ("perhaps exudates", "e", ""),
-        ("nothing but exudates", "e", ""),
-        ("ехudates", "", ""),
-        ("ex\u200budates", "", ""),
-        ("ｅｘｕｄａｔｅｓ", "e", ""),
-    ],
-)
-def test_what_a_text_states(text: str, present: str, absent: str) -> None:
-    found = mentions(text, WORDS)
-    assert found.present == {SHORT[letter] for letter in present}
-    assert found.absent == {SHORT[letter] for letter in absent}
-
-
-@pytest.mark.parametrize(
-    "piece", ["is ", "no ", "no exudates ", "exudates absent ", "can not be ", "exudates, ", "a"]
-)
-def test_long_texts_are_read_at_once(piece: str) -> None:
-    mentions(piece * 5_000, WORDS)  # what grows faster than the text would not end here
-
-
-BANK = KnowledgeBank.model_validate(
-    {
-        "name": "eyes",
-        "title": "t",
-        "author": "a",
-        "reviewed": False,
-        "sources": [],
-        "findings": {name: list(others) for name, others in WORDS.items()},
-        "classes": {
-            "none": {
-                "definition": "No lesions.",
-                "absent": ["microaneurysms", "haemorrhages", "new vessels"],
-            },
-            "mild": {
-                "definition": "Small dark red dots and no haemorrhages.",
-                "present": ["microaneurysms"],
-                "absent": ["haemorrhages"],
-            },
-            "moderate": {
-                "definition": "Haemorrhages or hard exudates.",
-                "present": ["haemorrhages", "hard exudates"],
-            },
-            "proliferative": {"definition": "New vessels.", "present": ["new vessels"]},
-        },
-    }
-)
 GRADE = Task("eyes", "grade", "?", tuple(BANK.classes))
 SETS = Task("eyes", "multilabel", "?", ("mild", "moderate", "proliferative"))
 NOTHING = Case("x", (), Target(label="mild"))
@@ -145,19 +38,22 @@ def test_paraphrase_passes_and_copying_earns_nothing_extra() -> None:
 @pytest.mark.parametrize(
     ("grade", "reasoning", "value"),
     [
-        ("mild", "Microaneurysms; haemorrhages too.", 0),
+        ("mild", "Microaneurysms; haemorrhages too.", 0.25),
         ("mild", "No microaneurysms.", 0),
         ("mild", "Microaneurysms. No microaneurysms.", 0),
         ("mild", "New vessels.", 0),
-        ("moderate", "Haemorrhages and exudates, new vessels.", 1 / 3),
+        ("moderate", "Haemorrhages and exudates, new vessels.", 0.25),
         ("moderate", "Haemorrhages.", 1),
         ("moderate", "Haemorrhages, but no exudates.", 1),  # not every moderate case has exudates
         ("moderate", "No haemorrhages, no exudates.", 0),
-        ("moderate", "Haemorrhages. No haemorrhages. Exudates.", 0),
+        ("moderate", "Haemorrhages. No haemorrhages. Exudates.", 0.25),
         ("none", "No haemorrhages.", 1),
-        ("none", "Exudates, no haemorrhages.", 0),
+        ("none", "Exudates, no haemorrhages.", 0.25),
         ("none", "It is calm.", 0),
-        ("proliferative", "New vessels, haemorrhages.", 1 - (1 / 6) ** 2),  # a milder grade's finding
+        ("proliferative", "New vessels, haemorrhages.", 1),  # a milder grade's finding may be there
+        ("proliferative", "Haemorrhages.", 0),  # which alone says nothing of this grade
+        ("mild", "Microaneurysms and a mass.", 0.8),  # unlikely costs a little
+        ("moderate", "Haemorrhages, cotton wool spots, opacity.", 1),  # nothing is known of the last two
         ("mild", "No haemorrhages, no exudates.", 0),  # denials earn nothing where there is something to see
         ("mild", "", 0),
     ],
@@ -168,12 +64,40 @@ def test_contradiction_costs(grade: str, reasoning: str, value: float) -> None:
 
 def test_listing_every_finding_does_not_pay() -> None:
     every = ", ".join(WORDS)
-    assert [consistent(grade, every) for grade in GRADE.labels] == [0, 0, 0, 0]
-    assert [consistent(grade, f"No {every.replace(', ', ', no ')}.") for grade in GRADE.labels[1:]] == [
-        0,
-        0,
-        0,
-    ]
+    assert all(consistent(grade, every) <= 0.25 for grade in ("none", "mild", "moderate"))
+    assert consistent("proliferative", every) == consistent("proliferative", "New vessels.")
+    assert all(consistent(grade, f"No {every.replace(', ', ', no ')}.") == 0 for grade in GRADE.labels[1:])
+
+
+@pytest.mark.parametrize("name", shipped_banks())
+def test_a_list_of_all_findings_never_beats_the_right_ones(name: str) -> None:
+    """Of every class of every bank; the list is worth less but where the bank holds all of it possible."""
+    bank = load_bank(name)
+    task = Task("t", "multilabel" if bank.coexist else "classify", "?", tuple(bank.classes))
+    every = ". ".join(bank.findings)
+    worth = {}
+    for label, known in bank.classes.items():
+        right = ". ".join(known.listed("typical"))
+        value = frozenset([label]) if bank.coexist else label
+        listed, honest = (
+            consistency(Answer(value, None, text), NOTHING, task, bank) or 0.0 for text in (every, right)
+        )
+        assert honest == 1
+        worth[label] = listed
+    assert sum(value < 1 for value in worth.values()) >= len(worth) - 1
+
+
+@pytest.mark.parametrize("silence", [0.0, 0.4])
+def test_silence_is_what_the_recipe_says(silence: float) -> None:
+    def worth(text: str) -> float | None:
+        return consistency(Answer("moderate", None, text), NOTHING, GRADE, BANK, silence)
+
+    assert [worth(text) for text in ("", "It is calm.", "Microaneurysms.")] == [silence] * 3
+    assert worth("New vessels.") == 0 and worth("Haemorrhages.") == 1
+    case = Case("x", (), Target(present=frozenset({"haemorrhages"})))
+    assert grounding(Answer("mild", None, "Calm."), case, GRADE, BANK, silence) == silence
+    with pytest.raises(UserError, match=r"silence is 2\.0; expected a number from 0 to 1"):
+        Scorer(GRADE, {"consistency": RewardConfig(weight=1, silence=2)}, BANK)
 
 
 def test_sets_of_labels_are_held_against_all_their_findings() -> None:
@@ -181,7 +105,7 @@ def test_sets_of_labels_are_held_against_all_their_findings() -> None:
         consistent(frozenset({"mild", "proliferative"}), "dark red dots; microaneurysms; new vessels", SETS)
         == 1
     )
-    assert consistent(frozenset({"mild"}), "microaneurysms and new vessels", SETS) == 0
+    assert consistent(frozenset({"mild"}), "microaneurysms and new vessels", SETS) == 0.25
     assert consistent(frozenset(), "no new vessels, no haemorrhages", SETS) == 1
 
 
@@ -265,18 +189,10 @@ def test_a_bank_that_cannot_judge_is_told_before_the_run() -> None:
         update={
             "classes": {
                 **BANK.classes,
-                "mild": BANK.classes["mild"].model_copy(update={"present": (), "absent": ()}),
+                "mild": BANK.classes["mild"].model_copy(update={"typical": {}, "excludes": {}}),
             }
         }
     )
-    with pytest.raises(UserError, match=r"lists no findings \(present, absent\) of 'mild'"):
+    with pytest.raises(UserError, match=r"lists no findings \(typical, excludes\) of 'mild'"):
         scorer(GRADE, silent, consistency=1)
     assert scorer(GRADE, BANK, consistency=1, grounding=1)
-
-
-@pytest.mark.parametrize("name", ["idrid", "busi", "chestmnist"])
-def test_shipped_banks_read_their_own_findings(name: str) -> None:
-    bank = load_bank(name)
-    for finding, others in bank.findings.items():
-        for term in (finding, *others):
-            assert finding in mentions(f"I see {term}.", bank.findings).present, term

@@ -34,12 +34,13 @@ def test_a_shipped_bank_fits_its_task_and_says_where_it_is_from(name: str) -> No
     assert all(known.attributes for known in bank.classes.values())
     if name != "fundus":  # whose sources are those of the bank as a whole
         assert count_facts(bank).whole == 0
-        assert bank.findings and all(known.present or known.absent for known in bank.classes.values())
+        assert bank.findings and all(known.typical for known in bank.classes.values())
 
 
 def test_one_scale_is_told_in_the_same_words_everywhere() -> None:
     retina, idrid = load_bank("retinamnist"), load_bank("idrid")
     assert retina.classes == idrid.classes and retina.findings == idrid.findings
+    assert retina.official_labels == idrid.official_labels
     organs = [load_bank(name) for name in ORGANS]
     told = [{label: known.definition for label, known in bank.classes.items()} for bank in organs]
     assert told[0] == told[1] == told[2]
@@ -65,9 +66,14 @@ def bank_of(**changed: object) -> KnowledgeBank:
         "author": "a",
         "reviewed": False,
         "sources": {"s1": "A book"},
-        "findings": {"dots": ("spots",), "blots": ()},
+        "findings": {"dots": ("spots",), "blots": (), "any": {"includes": ("dots", "blots")}},
         "classes": {
-            "mild": {"definition": "Dots.", "source": "s1", "attributes": ["dots"], "present": ["dots"]},
+            "mild": {
+                "definition": "Dots.",
+                "source": "s1",
+                "attributes": ["dots"],
+                "typical": {"s1": ["dots"]},
+            },
             "severe": {
                 "definition": "Blots.",
                 "source": "review",
@@ -116,8 +122,48 @@ def difference(tell: str = "So.") -> Difference:
         ({"reviewed": True, "reviewer": "Dr B"}, "reviewed, but 1 facts are still marked review"),
         ({"findings": {"dots": ["blots"], "blots": []}}, "'dots' and 'blots' are both called 'blots'"),
         ({"classes": only("mild", synonyms=["Severe"])}, "'mild' and 'severe' are both called 'severe'"),
-        ({"classes": only("mild", present=["dot"])}, "finding 'dot' is not listed under findings; did you"),
-        ({"classes": only("mild", absent=["dots"])}, "finding 'dots' is both present and absent"),
+        (
+            {"classes": only("mild", typical={"s1": ["dot"]})},
+            "finding 'dot' is not listed under findings; did",
+        ),
+        ({"classes": only("mild", unlikely={"s1": ["dots"]})}, "finding 'dots' is both typical and unlikely"),
+        (
+            {"classes": only("mild", excludes={"s1": ["any"]})},
+            "told by 'dots' and excludes 'any', of which it",
+        ),
+        ({"classes": only("mild", typical={"s1": ["dots", "no dots"]})}, "is typical, and so is its absence"),
+        (
+            {"classes": only("mild", may={"s1": ["no blots"]})},
+            "'no blots' is an absence, which only `typical`",
+        ),
+        ({"classes": only("mild", may={"s3": ["blots"]})}, "may 'blots' has the unknown source 's3'"),
+        ({"classes": only("mild", may=["blots"])}, "may 'blots' names no source; expected one of s1, review"),
+        (
+            {"classes": only("mild", may={"s1 and (x": ["blots"]})},
+            "has the source 's1 and (x'; expected `id`",
+        ),
+        ({"classes": only("mild", defining={"s1": [[]]})}, "a group under defining is empty"),
+        ({"findings": {"dots": {"includes": ["blot"]}, "blots": []}}, "includes 'blot', which is not listed"),
+        (
+            {"findings": {"dots": {"includes": ["blots"]}, "blots": {"includes": ["dots"]}}},
+            "dots -> blots -> do",
+        ),
+        ({"findings": {"dots": {"excludes": ["dots"]}}}, "finding 'dots' excludes 'dots', itself"),
+        (
+            {"findings": {"dots": {"includes": ["b"], "excludes": ["b"]}, "b": []}},
+            "one is a kind of the other",
+        ),
+        (
+            {"findings": {"dots": {"names": ["Spot"]}, "blots": {"narrower": ["spots"]}}},
+            "both called 'spots'",
+        ),
+        (
+            {"findings": {"dots": {"names": ["spot"], "broader": ["spots"]}}},
+            "both a broader word and another",
+        ),
+        ({"official_labels": {"1": "milde"}}, "stands for 'milde', which is no class; did you mean 'mild'?"),
+        ({"official_labels": {"severe": "mild"}}, "stands for 'mild', but is a name of 'severe'"),
+        ({"coexist": True, "classes": only("severe", excludes={"s1": ["dots"]})}, "no class speaks against"),
         ({"classes": only("mild", confused_with={"moderate": difference()})}, "confused with 'moderate'"),
         ({"classes": only("mild", confused_with={"mild": difference()})}, "expected another class"),
         ({"classes": only("mild", confused_with={"severe": difference("")})}, "from 'severe' is empty"),
@@ -140,5 +186,5 @@ def test_check_finds_what_is_said_twice() -> None:
 def test_a_bank_without_faults_is_counted() -> None:
     bank = bank_of(classes=only("mild"))
     assert check_bank(bank, ["mild", "severe"]) == []
-    assert count_facts(bank) == FactCounts(sourced=2, review=1, whole=0)
-    assert count_facts(load_bank("fundus")) == FactCounts(sourced=0, review=0, whole=12)
+    assert count_facts(bank) == FactCounts(sourced=3, review=1, whole=0)
+    assert count_facts(load_bank("fundus")) == FactCounts(sourced=0, review=0, whole=41)

@@ -24,9 +24,9 @@ SYSTEM = (
     "by eye. State only what is established in the field; leave out what you are not sure of. Describe what "
     "can be seen: what, size, shape, colour, texture, where; leave an aspect empty if it says nothing. A "
     "definition has at most 25 words, a class at most 4 attributes of at most 12 words. `findings` is the "
-    "vocabulary: canonical names with their synonyms; `present` and `absent` of a class name findings "
-    "typical of it, or that speak against it. Put every pair of classes that is easily confused under one of "
-    "the two. Answer with one JSON object."
+    "vocabulary: canonical names with their exact synonyms; a class lists findings that are `typical` of it, "
+    "that `may` be there and say nothing, and that are `unlikely`; leave out what you are not sure of. "
+    "Put every pair of classes that is easily confused under one of the two. Answer with one JSON object."
 )
 
 
@@ -61,8 +61,9 @@ class _Class(_Strict):
     synonyms: list[str]
     attributes: list[_Attribute]
     confused_with: list[_Confusion]
-    present: list[str]
-    absent: list[str]
+    typical: list[str]
+    may: list[str]
+    unlikely: list[str]
 
 
 class _Reply(_Strict):
@@ -193,7 +194,7 @@ def _bank(name: str, model: str, task: Task, reply: _Reply) -> KnowledgeBank:
         raise ValueError(f"class {missing[0]!r} is missing")
     if foreign := [label for label in given if label not in task.labels]:
         raise ValueError(f"class {foreign[0]!r} is none of the labels")
-    named = [finding for one in reply.classes for finding in (*one.present, *one.absent)]
+    named = [finding for one in reply.classes for finding in (*one.typical, *one.may, *one.unlikely)]
     listed = {finding.name: finding.synonyms for finding in reply.findings}
     findings = _distinct({**{finding: [] for finding in named}, **listed})
     synonyms = _distinct({label: given[label].synonyms for label in task.labels})
@@ -216,8 +217,7 @@ def _bank(name: str, model: str, task: Task, reply: _Reply) -> KnowledgeBank:
                 {**fact.model_dump(), "source": REVIEW} for fact in one.attributes if fact.what.strip()
             ],
             "confused_with": confused,
-            "present": [finding for finding in dict.fromkeys(one.present) if finding in findings],
-            "absent": [finding for finding in dict.fromkeys(one.absent) if finding in findings],
+            **_lists(one, findings),
         }
     return KnowledgeBank.model_validate(
         {
@@ -232,6 +232,18 @@ def _bank(name: str, model: str, task: Task, reply: _Reply) -> KnowledgeBank:
             "classes": classes,
         }
     )
+
+
+def _lists(one: _Class, findings: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
+    """The lists of a class, each finding in the first that names it, all marked for review."""
+    taken: set[str] = set()
+    lists = {}
+    for relation, names in (("typical", one.typical), ("may", one.may), ("unlikely", one.unlikely)):
+        kept = [name for name in dict.fromkeys(names) if name in findings and name not in taken]
+        taken.update(kept)
+        if kept:
+            lists[relation] = {REVIEW: kept}
+    return lists
 
 
 def _distinct(words: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
@@ -103,14 +103,24 @@ def recipe_path(source: str) -> Path:
     )
 
 
-class _Loader(yaml.SafeLoader):
+if TYPE_CHECKING:
+    from yaml import SafeLoader as _SafeLoader
+else:  # libyaml's, where PyYAML was built with it: ten times as fast
+    _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):
     """Safe YAML in which 1e-5 is a number (YAML 1.1 reads a string) and a key given twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for place, (key, (key_node, _)) in enumerate(zip(keys, node.value, strict=True)):
-            if key in keys[:place]:
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} twice", key_node.start_mark)
+        seen = set()
+        for key_node, _ in node.value:
+            written = key_node.tag, str(key_node.value)
+            if written in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{self.construct_object(key_node, deep=True)!r} twice", key_node.start_mark
+                )
+            seen.add(written)
         return super().construct_mapping(node, deep)
 
 

@@ -45,7 +45,8 @@ class TaskConfig(Strict):
     box_format: BoxFormat = "json"  # for localise: how boxes are asked for; either is read
     data: SerializeAsAny[DataConfig]  # of the class that its reader takes
     knowledge: str | None = None  # a bank: a shipped name or a YAML file
-    synonyms: bool = False  # also read an answer by the other names that the bank has for it
+    # Also read an answer by the other names that the bank has for it: exact (true), or narrower too.
+    synonyms: bool | Literal["exact", "narrower"] = False
     answer_mode: AnswerMode = (
         "lenient"  # how answers are read, docs/reference/answers.md; strict: as version 0.1.0
     )

@@ -28,11 +28,23 @@ def make_task(name: str, config: TaskConfig) -> Task:
 
 
 def _synonyms(config: TaskConfig) -> tuple[tuple[str, str], ...]:
-    """(synonym, label) for the task's labels; for a free text also those of all findings of the bank."""
+    """(another name, label) for the task's labels: exact synonyms and the names that data sets use.
+
+    Narrower names where the recipe says so, broader ones never; for a free text also the exact names of all
+    findings of the bank.
+    """
     bank = load_bank(str(config.knowledge))
-    named = {label: known.synonyms for label, known in bank.classes.items()}
-    if config.kind in ("answer", "choice"):
-        named = {**bank.findings, **named}
+    narrower = config.synonyms == "narrower"
+    labels = bank.classes if config.kind in ("answer", "choice") else config.labels
+    named = {label: bank.classes[label].synonyms.read(narrower) for label in labels if label in bank.classes}
+    pairs = [(other, name) for name, others in named.items() for other in others]
+    if config.kind not in ("answer", "choice"):
+        pairs += [(other, label) for other, label in bank.official_labels.items() if label in named]
     else:
-        named = {label: named.get(label, ()) for label in config.labels}
-    return tuple((other, name) for name, others in named.items() for other in others)
+        pairs += [
+            (other, name)
+            for name, finding in bank.findings.items()
+            if name not in named
+            for other in finding.names
+        ]
+    return tuple(dict.fromkeys(pairs))

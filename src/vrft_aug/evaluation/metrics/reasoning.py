@@ -40,7 +40,7 @@ def checks(task: Task, bank: KnowledgeBank | None) -> Checks:
     labelled = task.kind in ("classify", "grade", "multilabel")
     return Checks(
         consistency=known(facts.check_consistency) if labelled else None,
-        grounding=known(facts.check_facts),
+        grounding=known(facts.check_grounding),
     )
 
 
