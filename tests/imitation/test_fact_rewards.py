@@ -97,7 +97,7 @@ def test_silence_is_what_the_recipe_says(silence: float) -> None:
     case = Case("x", (), Target(present=frozenset({"haemorrhages"})))
     assert grounding(Answer("mild", None, "Calm."), case, GRADE, BANK, silence) == silence
     with pytest.raises(UserError, match=r"silence is 2\.0; expected a number from 0 to 1"):
-        Scorer(GRADE, {"consistency": RewardConfig(weight=1, silence=2)}, BANK)
+        Scorer(GRADE, {"consistency": RewardConfig.model_validate({"silence": 2})}, BANK)
 
 
 def test_sets_of_labels_are_held_against_all_their_findings() -> None:
