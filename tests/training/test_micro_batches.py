@@ -80,7 +80,7 @@ def gradient_of_step(trainer: GRPOTrainer) -> torch.Tensor:
     """What the optimiser is given."""
     seen: list[torch.Tensor] = []
 
-    class Keep(TrainerCallback):
+    class Keep(TrainerCallback):  # type: ignore[misc]
         def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
             seen.append(
                 torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])

@@ -73,8 +73,8 @@ def _load(path: Path, _changed: int, _size: int) -> KnowledgeBank:
     if labels := old_keys(content):
         shown = ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
         print(
-            f"warning: {path} is of version 0.1.0 (present, absent in {shown}), read as typical, unlikely; "
-            f"`vrft knowledge upgrade {path}` writes it anew",
+            f"warning: {path} is of version 0.1.0 (present, absent in {shown}), read as typical, "
+            f"unlikely; rename them in the file (docs/how-to/knowledge.md)",
             file=sys.stderr,
         )
     try:

@@ -20,7 +20,8 @@ def group_ids(trainer: Any, rows: int) -> torch.Tensor:
     training = trainer.model.training
     each = trainer.num_generations if training else trainer.num_generations_eval
     places = trainer.accelerator.process_index * rows + torch.arange(rows)
-    return places // each - places[0] // each
+    groups: torch.Tensor = places // each - places[0] // each
+    return groups
 
 
 def shuffle_groups(batch: Mapping[str, Any]) -> dict[str, Any]:
