@@ -85,7 +85,7 @@ def test_votes() -> None:
 
 
 def test_free_text_is_compared_as_the_accuracy_reward_does() -> None:
-    task = Task("ask", "answer", "What?")
+    task = Task("ask", "answer", "What?", answer_mode="strict")
     cases = [Case(str(i), (), Target(text="Left lung")) for i in range(3)]
     answers = [Answer(text, None, "x") for text in ("left lung.", "the left lung", "right")]
     report = _report(cases, answers, task=task)

@@ -26,8 +26,7 @@ def make_trainer(shape: Shape, shared: bool, folder: Path) -> Any:
     processor = _processor(shape)
     config = GRPOConfig(
         output_dir=str(folder),
-        per_device_train_batch_size=shape.prompts * shape.generations // shape.accumulation,
-        gradient_accumulation_steps=shape.accumulation,
+        per_device_train_batch_size=shape.prompts * shape.generations,
         num_generations=shape.generations,
         max_completion_length=shape.completion,
         generation_kwargs={"min_new_tokens": shape.completion, "suppress_tokens": [_image_token(processor)]},
@@ -36,7 +35,7 @@ def make_trainer(shape: Shape, shared: bool, folder: Path) -> Any:
         seed=SEED,
         bf16=False,
         use_cpu=True,
-        gradient_checkpointing=shape.checkpointing,
+        gradient_checkpointing=False,
         shuffle_dataset=False,
         report_to=[],
         save_strategy="no",
