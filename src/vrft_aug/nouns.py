@@ -29,6 +29,13 @@ class Box:
 
     The pixels are those of whatever carries it: of the original image in a `Case`, also in an `Answer`
     (the parser has already converted from the space that the model speaks).
+
+    Args:
+        x1: left, in pixels from the left border of the image.
+        y1: top, in pixels from its upper border.
+        x2: right, `y2` bottom; neither is checked to lie beyond the other, `area` is 0 then.
+        y2: see `x2`.
+        label: what is in it, one of the task's labels or a finding; None where boxes have no names.
     """
 
     x1: float
@@ -47,72 +54,114 @@ class ImageRef(Protocol):
     """A picture that is opened when it is needed; implementations are picklable and cheap to copy."""
 
     def open(self) -> Image:
-        """The picture as RGB, turned upright, at its original size."""
+        """The picture as RGB, turned upright, at its original size; UserError where it cannot be decoded."""
         ...
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is true of a case. Several may be known (a grade and boxes); a task asks for one of them."""
+    """What is true of a case. Several may be known (a grade and boxes); a task asks for one of them.
 
-    label: str | None = None  # one of the task's labels (classify, grade) or of the case's options (choice)
-    labels: frozenset[str] | None = None  # all that are true (multilabel); empty = known to have none
-    boxes: tuple[Box, ...] | None = None  # original pixels; () = known to have none, None = not annotated
-    text: str | None = None  # a free-text answer
-    present: frozenset[str] = frozenset()  # findings known to be in the picture, as the bank names them
-    absent: frozenset[str] = frozenset()  # findings known not to be in it; all others are unknown
+    Args:
+        label: one of the task's labels (classify, grade) or of the case's options (choice).
+        labels: all that are true (multilabel); empty: known to have none; None: not annotated.
+        boxes: in pixels of the original image; (): known to have none; None: not annotated.
+        text: a free-text answer.
+        present: findings known to be in the picture, as the knowledge bank names them.
+        absent: findings known not to be in it; all others are unknown.
+    """
+
+    label: str | None = None
+    labels: frozenset[str] | None = None
+    boxes: tuple[Box, ...] | None = None
+    text: str | None = None
+    present: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Case:
-    """One question about one patient: its pictures and what is true of them."""
+    """One question about one patient: its pictures and what is true of them.
 
-    id: str  # stable and readable: "retinamnist/test/17"
+    Args:
+        id: stable, readable and unique in its data: "retinamnist/test/17".
+        images: the pictures in the order in which the model is shown them; boxes lie in the first.
+        target: what is true; what the task asks for has to be there.
+        patient: an id; cases of a patient stay in one split, and intervals draw patients. None: unknown.
+        question: overrides the task's wording where the data brings its own questions.
+        options: of a choice, in the order in which they are shown; target.label is one of them.
+        facets: what results are told apart by: ("type", "closed"), ("language", "en").
+    """
+
+    id: str
     images: tuple[ImageRef, ...]
     target: Target
     patient: str | None = None
-    question: str | None = None  # overrides the task's wording where the data brings its own questions
-    options: tuple[str, ...] = ()  # of a choice, in the order in which they are shown; target.label is one
-    facets: tuple[
-        tuple[str, str], ...
-    ] = ()  # what results are told apart by: ("type", "closed"), ("language", "en")
+    question: str | None = None
+    options: tuple[str, ...] = ()
+    facets: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked of every case."""
+    """What is asked of every case.
+
+    Args:
+        name: its key under `tasks` in the recipe.
+        kind: classify, grade (labels in clinical order), multilabel, localise, choice or answer (free text).
+        question: the wording, for cases that bring none.
+        labels: the closed set, in clinical order; what boxes may be called (localise); the options of cases
+            that bring none of their own (choice).
+        modality: what the pictures are, as the prompt and pages call them.
+        box_format: how boxes are asked for and taught (localise); either is read.
+        synonyms: (another name, label or answer), read as what they stand for.
+        answer_mode: how answers are read; strict is version 0.1.0's.
+        answer_format: what the prompt asks for and the format term pays for.
+        option_names: how options are told and answered (choice).
+        option_seed: of the order of the options, drawn for every case; None: as the data has them.
+    """
 
     name: str
     kind: TaskKind
     question: str
-    # The closed set, in clinical order; what boxes may be called (localise); the options of cases that bring
-    # none of their own (choice).
     labels: tuple[str, ...] = ()
     modality: str = "medical image"
-    box_format: BoxFormat = "json"  # how boxes are asked for and taught (localise); either is read
-    synonyms: tuple[tuple[str, str], ...] = ()  # (another name, label or answer), read as what they stand for
+    box_format: BoxFormat = "json"
+    synonyms: tuple[tuple[str, str], ...] = ()
     answer_mode: AnswerMode = "lenient"
-    answer_format: AnswerFormat = "think-answer"  # what the prompt asks for and the format term pays for
-    option_names: OptionNames = "letter"  # how options are told and answered (choice)
-    option_seed: int | None = 0  # of their order, drawn for every case; None: as the data has them
+    answer_format: AnswerFormat = "think-answer"
+    option_names: OptionNames = "letter"
+    option_seed: int | None = 0
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What the model is given for one case."""
+    """What the model is given for one case.
+
+    Args:
+        messages: the chat as transformers' processors take it; an image is a part {"type": "image"}.
+        images: the pictures of these parts, in their order.
+        knowledge: exactly the injected text in these messages, "" for none.
+    """
 
     messages: tuple[Message, ...]
     images: tuple[ImageRef, ...]
-    knowledge: str = ""  # exactly the injected text in these messages, for the recitation reward
+    knowledge: str = ""
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """What the model wrote."""
+    """What the model wrote.
+
+    Args:
+        completion: the text as decoded, without what ends it.
+        tokens: its length in tokens of the model; None where a server does not tell.
+        finished: whether it ended by itself; False: cut at the token limit.
+    """
 
     completion: str
     tokens: int | None = None
-    finished: bool = True  # False: cut at the token limit
+    finished: bool = True
 
 
 # A label or a free text; the set of labels (multilabel); boxes in original pixels.
@@ -121,18 +170,32 @@ AnswerValue = str | frozenset[str] | tuple[Box, ...] | None
 
 @dataclass(frozen=True)
 class Answer:
-    """The parsed value, or the reason there is none (exactly one of the two is None)."""
+    """The parsed value, or the reason there is none (exactly one of the two is None).
+
+    Args:
+        value: a label, an option or a text; the set of labels (multilabel); boxes in pixels of the original
+            image (localise).
+        reason: missing, malformed, truncated, ambiguous or unknown label.
+        reasoning: the text between <think> and </think>, "" where there is none.
+    """
 
     value: AnswerValue
     reason: FailureReason | None
-    reasoning: str  # the text between <think> and </think>, "" where there is none
+    reasoning: str
 
 
 @dataclass(frozen=True)
 class Score:
-    """The weighted sum of all reward terms that apply, each term before weighting, and what was judged."""
+    """What a rollout earned.
+
+    Args:
+        total: the weighted sum of all terms that apply; 0 where none does.
+        terms: each term before weighting; None: it does not apply to this case.
+        answer: what was judged.
+        weights: of the terms, by their names.
+    """
 
     total: float
-    terms: Mapping[str, float | None]  # None: does not apply to this case
+    terms: Mapping[str, float | None]
     answer: Answer
     weights: Mapping[str, float] = field(default_factory=dict)

@@ -36,11 +36,17 @@ REDUCED = 1  # of TIFF's tag 254: the page is a smaller copy of another
 
 @dataclass(frozen=True)
 class FileImage:
-    """A picture in a file, also a DICOM file; `case` is named where the file turns out to be broken."""
+    """A picture in a file, opened when it is needed.
+
+    Args:
+        path: the file, in any format that Pillow reads, or DICOM.
+        case: the id that messages name where the file turns out to be broken.
+        page: of several pages or frames, counted from 0; None: there has to be only one.
+    """
 
     path: Path
     case: str = ""
-    page: int | None = None  # of several pages or frames, counted from 0; None: there has to be only one
+    page: int | None = None
 
     def open(self) -> Image.Image:
         """The picture as upright RGB; UserError where it cannot be decoded."""

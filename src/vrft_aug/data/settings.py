@@ -40,7 +40,13 @@ class Strict(BaseModel):
 
 
 class DataConfig(Strict):
-    """The settings of a reader; a reader's own settings are the further fields of a subclass."""
+    """The settings of a reader; a reader's own settings are the further fields of a subclass.
+
+    A key that is no field is an error that names the nearest one; pydantic checks types and converts.
+
+    Args:
+        reader: the name under which the reader is registered.
+    """
 
     reader: str  # the name under which the reader is registered
     # a label that no case or box of the whole data has: a model is paid for never naming it

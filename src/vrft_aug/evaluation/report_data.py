@@ -37,24 +37,44 @@ ELSEWHERE = ("failed", "sensitivity_from", "specificity_from", "auroc_from", "pa
 
 @dataclass(frozen=True)
 class Report:
-    """How a model did on a split of a task."""
+    """How a model did on a split of a task.
+
+    Args:
+        task: its name, with its `kind` and `labels`.
+        kind: see task.
+        labels: see task.
+        split: train, validation or test.
+        metrics: by the names of `meanings`.
+        per_class: label -> name -> metric.
+        failures: reason -> share of the cases without a readable answer.
+        confusion: (classes, classes + 1) counts, truth by row, answer by column, "no answer" last; None where
+            the task has no single label.
+        rows: one a case; all metrics can be computed from them again.
+        left_out: cases whose target does not hold what the task asks for.
+        seed: of the bootstrap and the sampling.
+        bootstrap: replicates.
+        provenance: hashes of recipe, data and model, and versions.
+        medmnist: with the figures of MedMNIST's official evaluator.
+        curves: the points that pages draw.
+        named: how the metrics that the recipe names are read.
+    """
 
     task: str
     kind: TaskKind
     labels: tuple[str, ...]
     split: str
-    metrics: Mapping[str, Metric]  # by the names of `meanings`
-    per_class: Mapping[str, Mapping[str, Metric]]  # label -> name -> metric
-    failures: Mapping[str, Metric]  # reason -> share of the cases
-    confusion: tuple[tuple[int, ...], ...] | None  # truth by row, answer by column, "no answer" last
+    metrics: Mapping[str, Metric]
+    per_class: Mapping[str, Mapping[str, Metric]]
+    failures: Mapping[str, Metric]
+    confusion: tuple[tuple[int, ...], ...] | None
     rows: tuple[Row, ...]
-    left_out: int  # cases whose target does not hold what the task asks for
-    seed: int  # of the bootstrap and the sampling
-    bootstrap: int  # replicates
+    left_out: int
+    seed: int
+    bootstrap: int
     provenance: Provenance
-    medmnist: bool = False  # with the figures of MedMNIST's official evaluator
+    medmnist: bool = False
     curves: Curves = field(default_factory=Curves)
-    named: Mapping[str, Meaning] = field(default_factory=dict)  # the metrics that the recipe names
+    named: Mapping[str, Meaning] = field(default_factory=dict)
 
     @property
     def meanings(self) -> Mapping[str, Meaning]:

@@ -158,13 +158,23 @@ class KnowledgeBank(Strict):
 
     `sources` by id are named by every fact, which else is marked `review`; sources as a bare list are
     those of the bank as a whole, and its facts name none.
+
+    Args:
+        name: what a recipe calls it.
+        title: for people.
+        author: who wrote it.
+        reviewed: whether somebody who may has confirmed it; pages say where nobody has.
+        reviewer: who, where reviewed.
+        sources: by id, or as a bare list.
+        findings: canonical finding -> its synonyms, by which reasoning is read.
+        classes: what is known of each class, by the task's label.
     """
 
     name: str
     title: str
     author: str
     reviewed: bool
-    reviewer: str | None = None  # who, where reviewed
+    reviewer: str | None = None
     sources: tuple[str, ...] | dict[str, str]
     coexist: bool = False  # several classes may be true of one picture: none speaks against another
     official_labels: dict[str, str] = {}  # what data sets call a class -> the class

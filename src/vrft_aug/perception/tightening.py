@@ -16,14 +16,22 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Tightening(BaseModel):
-    """Where a threshold starts and ends, and what makes it rise."""
+    """Where a threshold starts and ends, and what makes it rise: a reward may declare a setting `float | Tightening`.
+
+    Args:
+        start: the threshold at first, above 0 and at most 1.
+        end: the highest that it becomes, not below `start`.
+        step: by how much it rises at a time.
+        window: generation rounds that are looked back upon.
+        success: mean reward in the window from which it rises.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     start: float = Field(default=0.25, gt=0, le=1)
     end: float = Field(default=0.75, gt=0, le=1)
     step: float = Field(default=0.05, gt=0, le=1)
-    window: int = Field(default=8, ge=1)  # generation rounds that are looked back upon
-    success: float = Field(default=0.5, gt=0, le=1)  # mean reward in the window from which it rises
+    window: int = Field(default=8, ge=1)
+    success: float = Field(default=0.5, gt=0, le=1)
 
     @model_validator(mode="after")
     def _rises(self) -> Tightening:
