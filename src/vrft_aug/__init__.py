@@ -1,8 +1,8 @@
 """VRFT-Aug: visual reinforcement fine-tuning for medical images, with four augmentations over GRPO.
 
-What is named here is what other packages build on: the nouns, the error of a wrong input, and what a
-reader, a reward, a metric or a model family is made of (docs/how-to/extending.md). Each is imported when it is
-used, so that `import vrft_aug` costs nothing; all else inside the package may move between versions.
+What is named here is what other packages build on: the nouns, the error of a wrong input, and what a reader,
+a reward, a metric or a model family is made of. Each is imported when it is used, so that `import vrft_aug`
+costs nothing; all else inside the package may move between versions.
 """
 
 from typing import TYPE_CHECKING

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Tightening(BaseModel):
-    """Where a threshold starts and ends, and what makes it rise: a reward may declare a setting `float | Tightening`.
+    """Where a threshold starts and ends, and what makes it rise; a reward may declare such a setting.
 
     Args:
         start: the threshold at first, above 0 and at most 1.
