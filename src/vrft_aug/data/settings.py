@@ -46,8 +46,8 @@ class DataConfig(Strict):
 
     Args:
         reader: the name under which the reader is registered.
-        unused_labels: whether to refuse a label that no case or box of the whole data has: a model is paid for
-            never naming it.
+        unused_labels: whether to refuse a label that no case or box of the whole data has: a model is paid
+            for never naming it.
     """
 
     reader: str
