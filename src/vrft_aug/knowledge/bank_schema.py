@@ -166,7 +166,9 @@ class KnowledgeBank(Strict):
         reviewed: whether somebody who may has confirmed it; pages say where nobody has.
         reviewer: who, where reviewed.
         sources: by id, or as a bare list.
-        findings: canonical finding -> its synonyms, by which reasoning is read.
+        coexist: several classes may be true of one picture, so that none speaks against another.
+        official_labels: what data sets call a class -> the class.
+        findings: canonical finding -> the words for it, by which reasoning is read, see `Finding`.
         classes: what is known of each class, by the task's label.
     """
 
