@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from vrft_aug.cli import bench, recipes, runs, view
+from vrft_aug.cli import bench, data, recipes, runs, view
 from vrft_aug.cli.common import SETTINGS, OneLineErrors
 from vrft_aug.cli.compare import compare
 from vrft_aug.cli.drafts import traces
@@ -23,6 +23,7 @@ for command in (
     runs.demo,
     recipes.init,
     recipes.check,
+    data.data,
     recipes.prompt,
     recipes.score,
     traces,

@@ -27,8 +27,17 @@ READERS = {
     "csv": "vrft_aug.data.readers.table:read_table",
     "coco": "vrft_aug.data.readers.coco:read_coco",
     "folder": "vrft_aug.data.readers.class_folders:read_folder",
+    "yolo": "vrft_aug.data.readers.yolo:read_yolo",
+    "voc": "vrft_aug.data.readers.voc:read_voc",
+    "labelme": "vrft_aug.data.readers.labelme:read_labelme",
+    "via": "vrft_aug.data.readers.via:read_via",
+    "label_studio": "vrft_aug.data.readers.label_studio:read_label_studio",
+    "cvat": "vrft_aug.data.readers.cvat:read_cvat",
     "json": "vrft_aug.data.readers.records:read_questions",
     "dicom": "vrft_aug.data.readers.dicom:read_dicom",
+    "npz": "vrft_aug.data.readers.own_arrays:read_npz",
+    "huggingface": "vrft_aug.data.readers.hugging_face:read_huggingface",
+    "webdataset": "vrft_aug.data.readers.tar_shards:read_webdataset",
     "procedural": "vrft_aug.data.procedural.drawn_cases:read_drawn",
 }
 

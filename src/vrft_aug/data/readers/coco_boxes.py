@@ -167,7 +167,7 @@ def other_format(content: Any) -> str | None:
     if isinstance(content, list) and content and isinstance(content[0], dict):
         if "data" in content[0] and ("annotations" in content[0] or "predictions" in content[0]):
             return "a Label Studio export (reader: label_studio)"
-        return "a bare list of objects, as tables of questions are (reader: csv or questions)"
+        return "a bare list of objects, as tables of questions are (reader: csv or json)"
     if not isinstance(content, dict):
         return None
     if "shapes" in content and "imagePath" in content:

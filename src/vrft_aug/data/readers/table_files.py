@@ -197,7 +197,7 @@ def _objects(path: Path, dialect: Dialect) -> tuple[Sequence[str], Cells]:
                 raise UserError(
                     f"{path} item {line} has {shown(value)} under {key!r}; expected text or a number "
                     f"(questions "
-                    "in conversations are read by reader: questions, boxes by coco, labelme, via, ...)"
+                    "in conversations are read by reader: json, boxes by coco, labelme, via, ...)"
                 )
     return header, ((line, [_text(row.get(key)) for key in header]) for line, row in rows)
 
