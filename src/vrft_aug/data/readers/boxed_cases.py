@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -198,10 +199,17 @@ def name_boxes(
     categories left out are dropped. Where the task is not to localise, boxes are findings that may be called
     anything. Raises UserError where names do not fit.
     """
+    for image in images:
+        if any(not (box.label or "").strip() for box in image.boxes):
+            raise UserError(
+                f"{path}: a box of {image.file_name} has no name ({image.where}); expected what it is of"
+            )
     chosen = _category_labels(categories, path, task, names)
     dropped = [category for category in dict.fromkeys(categories) if category not in chosen]
     if dropped:
         note(f"{path.name}: boxes of {some(dropped)} are left out")
+    if dropped and not names and task.kind == "localise":
+        _refuse_near(images, dropped, task, path)
     found = []
     for image in images:
         boxes = tuple(replace(b, label=chosen[str(b.label)]) for b in image.boxes if str(b.label) in chosen)
@@ -209,6 +217,20 @@ def name_boxes(
         image = replace(image, boxes=boxes)
         found.append(checked_boxes(image, path) if known else image)
     return found
+
+
+def _refuse_near(images: Iterable[AnnotatedImage], dropped: Sequence[str], task: Task, path: Path) -> None:
+    """Raise UserError where boxes would be left out whose category is a label but for a letter or its
+    case."""
+    used = {str(box.label) for image in images for box in image.boxes}
+    labels = {label.casefold(): label for label in task.labels}
+    for category in dropped:
+        if category in used and (near := difflib.get_close_matches(category.casefold(), labels, 1, 0.8)):
+            raise UserError(
+                f"{path}: boxes are called {category!r}, which is not a label of task {task.name!r} but "
+                f"nearly "
+                f"{labels[near[0]]!r}; say with data.box_names which categories are read, and as what"
+            )
 
 
 def _category_labels(

@@ -119,11 +119,20 @@ def _box(result: Any, where: str) -> Box | None:
     width, height = _size(result, where) if turned else (1.0, 1.0)  # turned in pixels, not in percent
     if kind == "rectanglelabels":
         x, y, w, h = of("x", "y", "width", "height")
+        _refuse_empty(w, h, where)
         box = around_turned((x * width, y * height), w * width, h * height, turned, label)
     else:
         x, y, rx, ry = of("x", "y", "radiusX", "radiusY")
+        _refuse_empty(rx, ry, where)
         box = around_ellipse((x * width, y * height), rx * width, ry * height, turned, label)
     return Box(box.x1 / width, box.y1 / height, box.x2 / width, box.y2 / height, label)
+
+
+def _refuse_empty(width: float, height: float, where: str) -> None:
+    if not (width > 0 and height > 0):
+        raise UserError(
+            f"{where} is {width * 100:g} % x {height * 100:g} % large; expected a width and a height above 0"
+        )
 
 
 def _size(result: Mapping[str, Any], where: str) -> tuple[float, float]:

@@ -26,6 +26,10 @@ def around_circle(centre: Point, radius: float, label: str | None) -> Box:
 
 def around_ellipse(centre: Point, rx: float, ry: float, degrees: float, label: str | None) -> Box:
     """The box around an ellipse with half axes rx and ry, turned by an angle."""
+    if not (rx > 0 and ry > 0):
+        return Box(
+            centre[0], centre[1], centre[0], centre[1], label
+        )  # empty, which the reader refuses with its place
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     half_width, half_height = math.hypot(rx * cos, ry * sin), math.hypot(rx * sin, ry * cos)
     (x, y) = centre

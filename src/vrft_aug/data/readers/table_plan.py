@@ -42,6 +42,8 @@ def make_plan(config: TableSettings, task: Task, root: Path, header: Sequence[st
     """What the columns of a table mean; UserError where they do not fit the kind of the task."""
     if task.kind in ("answer", "choice") and config.text_column is None:
         raise UserError(f"task {task.name!r} is of kind {task.kind} and needs data.text_column")
+    if not any(header):
+        check_columns(root / config.table, [], {"image_column": config.image_columns[0]})
     labels = label_columns(config.label_column, header, task)
     split = config.split_column
     if split == "split" and split not in header:  # its default name

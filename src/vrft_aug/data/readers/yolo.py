@@ -20,6 +20,8 @@ from vrft_aug.data.splits import NAMES
 from vrft_aug.errors import UserError, shown
 from vrft_aug.nouns import Box, Case, Task
 
+NO_BOXES = ("classes.txt", "obj.names", "README.txt", "README.dataset.txt", "README.roboflow.txt")
+
 
 class YoloData(BoxSettings):
     """A YOLO data set: images in folders called images (or beside), labels in folders called labels."""
@@ -55,6 +57,7 @@ def read_yolo(config: YoloData, task: Task, root: Path, split: str) -> list[Case
             f"0 of {len(found):,} images in {top} have a text file: {found[0].file_name} needs "
             f"{found[0].where}"
         )
+    _refuse_orphans(top, {image.where for image in found})
     if without:
         note(f"{without:,} of {len(found):,} images have no text file, which in YOLO means no boxes")
     if any(image.split is None for image in found):
@@ -63,6 +66,18 @@ def read_yolo(config: YoloData, task: Task, root: Path, split: str) -> list[Case
     return boxed_cases(
         inner, task, root, split, top, PurePosixPath(config.folder).name or "yolo", found, classes
     )
+
+
+def _refuse_orphans(top: Path, expected: set[str]) -> None:
+    """Raise UserError for a text file whose picture is not there."""
+    folders = {Path(path).parent for path in expected}
+    texts = sorted(path for folder in folders if folder.is_dir() for path in folder.glob("*.txt"))
+    orphans = [path for path in texts if str(path) not in expected and path.name not in NO_BOXES]
+    if orphans:
+        raise UserError(
+            f"{len(orphans):,} of {len(texts):,} text files in {top} have no picture: "
+            f"{some([p.name for p in orphans])}"
+        )
 
 
 def _images(top: Path) -> list[str]:
