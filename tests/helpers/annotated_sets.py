@@ -47,7 +47,8 @@ def boxes_of(found: Mapping[str, list[Case]]) -> dict[str, tuple[Box, ...]]:
     """File name -> boxes, of all splits, rounded to a thousandth of a pixel."""
     return {
         Path(getattr(case.images[0], "path", "")).name: tuple(
-            Box(*(round(v, 3) for v in (b.x1, b.y1, b.x2, b.y2)), b.label) for b in case.target.boxes or ()
+            Box(round(b.x1, 3), round(b.y1, 3), round(b.x2, 3), round(b.y2, 3), b.label)
+            for b in case.target.boxes or ()
         )
         for cases in found.values()
         for case in cases

@@ -25,6 +25,7 @@ from vrft_aug.data.splits import NAMES, assign, known_patient
 from vrft_aug.errors import UserError, nearest, shown
 from vrft_aug.nouns import Case, Target, Task
 
+BLOCK = 512  # bytes: members of a .tar begin at multiples, a block of zeros ends it
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
@@ -163,10 +164,11 @@ def _split_in(path: Path) -> str | None:
 def _samples(path: Path, split: str | None) -> Iterator[_Sample]:
     """The cases of a shard: members of one name follow each other or not."""
     samples: dict[str, _Sample] = {}
-    size = path.stat().st_size
+    size, end = path.stat().st_size, 0
     try:
         with tarfile.open(path, "r:") as archive:
             for member in archive:
+                end = member.offset_data + -(-member.size // BLOCK) * BLOCK
                 name = PurePosixPath(member.name)
                 if not member.isfile() or name.name.startswith("."):
                     continue
@@ -176,11 +178,14 @@ def _samples(path: Path, split: str | None) -> Iterator[_Sample]:
                     raise tarfile.ReadError("it ends inside a file")
                 sample = samples.setdefault(key, _Sample(key, path, split))
                 _add(sample, suffix.lower(), member, archive, path)
+        with path.open("rb") as file:  # the library takes a file that was cut between two members for whole
+            file.seek(end)
+            if file.read(BLOCK) != bytes(BLOCK):
+                raise tarfile.ReadError("its end is missing")
     except (tarfile.TarError, EOFError, OSError, UnicodeError) as error:
         raise UserError(
             f"{path} cannot be read as an uncompressed .tar: {' '.join(str(error).split())[:120]}; a "
-            f".tar.gz has to be "
-            "unpacked first, a cut one copied again"
+            ".tar.gz has to be unpacked first, a cut one copied again"
         ) from None
     yield from samples.values()
 
