@@ -1,0 +1,181 @@
+"""No header value of a DICOM file reaches anything that a whole run writes or prints."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from helpers.data_files import save_csv
+from helpers.dicom_files import dicom_dataset
+
+pydicom = pytest.importorskip("pydicom", reason="the extra dicom is not installed")
+pytestmark = pytest.mark.filterwarnings("ignore:Invalid value")  # as the test writes its canaries
+TEXTS = (
+    "AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT",
+)  # fmt: skip
+# What decides how pixels are read keeps a true value; all other texts that DICOM defines are canaries.
+KEPT = ("PhotometricInterpretation", "SOPClassUID", "SpecificCharacterSet", "TransferSyntaxUID")
+CANARY = "9171"  # in every value: names, numbers, dates and UIDs; of no other meaning in what a run writes
+
+
+def canary(vr: str, number: int) -> str:
+    """A value of a kind of text, different in every element, that says 9171 twice."""
+    own = f"{number:04d}"
+    return {
+        "AS": "171Y",
+        "DA": f"9171{own[:2]}{own[2:]}"[:8],
+        "DT": f"9171{own}9171",
+        "TM": "9171",
+        "UI": f"1.2.9171.{number}.9171",
+        "PN": f"Zz9171^Canary{own}",
+        "UR": f"http://zz9171.example/{own}",
+    }.get(vr, f"Zz9171{own}"[:16])
+
+
+def save_canaries(path: Path, number: int, level: int) -> Path:
+    """A picture with a canary in every text of the header, also in sequences and private elements."""
+    from pydicom.datadict import DicomDictionary, keyword_for_tag
+
+    pixels = np.random.default_rng(number).integers(0, 40, (56, 56)).astype(np.uint8) + level
+    data = dicom_dataset(pixels.astype(np.uint8))
+    for tag, (vr, *_) in sorted(DicomDictionary.items()):
+        keyword = keyword_for_tag(tag)
+        group = tag >> 16
+        if vr in TEXTS and keyword and keyword not in KEPT and group not in (0x0000, 0x0002, 0x0004):
+            data.add_new(tag, vr, canary(vr, number))
+    data.SOPInstanceUID = f"1.2.9171.77.{number}"
+    data.StudyInstanceUID = f"1.2.9171.78.{number // 2}"
+    data.PatientID = f"Zz9171{number // 2}"
+    data.AccessionNumber = f"Zz9171A{number}"
+    data.BurnedInAnnotation = "YES"
+    inner = pydicom.Dataset()
+    inner.PatientName = canary("PN", number)
+    inner.TextValue = canary("UT", number)
+    data.OtherPatientIDsSequence = pydicom.Sequence([inner])
+    private = data.private_block(0x0011, "Zz9171", create=True)
+    private.add_new(0x01, "LO", canary("LO", number))
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
+    data.file_meta.ImplementationVersionName = "ZZ9171"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data.save_as(path, enforce_file_format=True)
+    return path
+
+
+def recipe(root: Path) -> dict[str, Any]:
+    stage = {"task": "look", "steps": 1, "prompts_per_step": 2, "max_new_tokens": 12}
+    return {
+        "name": "private", "seed": 1, "data_root": str(root), "model": {"name": "tiny", "device": "cpu"},
+        "tasks": {
+            "look": {
+                "kind": "classify", "question": "Is it dark or bright?", "labels": ["dark", "bright"],
+                "data": {
+                    "reader": "dicom", "folder": "scans", "table": "labels.csv",
+                    "join": {"accession_number": "accession"},
+                },
+            }
+        },
+        "stages": [
+            {**stage, "name": "answers", "method": "sft"},
+            {
+                **stage, "name": "rewards", "method": "grpo", "generations": 2,
+                "rewards": {"format": 0.2, "accuracy": 1.0},
+            },
+        ],
+        "evaluation": {"task": "look", "limit": 3, "max_new_tokens": 12, "bootstrap": 100},
+    }  # fmt: skip
+
+
+def vrft(*arguments: str, code: int = 0) -> str:
+    """What a command prints, on both streams."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from vrft_aug.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == code, f"{arguments}: {done.stderr[-2000:]}"
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_files_are_full_of_canaries(tmp_path: Path) -> None:
+    """The test can fail: the files hold hundreds of them, and a reader that prints a header would tell."""
+    raw = save_canaries(tmp_path / "a.dcm", 3, 20).read_bytes()
+    assert raw.count(CANARY.encode()) > 1000
+    assert speaks(raw)
+    assert CANARY in str(pydicom.dcmread(tmp_path / "a.dcm").PatientName)
+
+
+@pytest.mark.slow
+def test_a_whole_road_tells_nothing_of_the_headers(tmp_path: Path) -> None:
+    root, work = tmp_path / "data", tmp_path / "work"
+    work.mkdir()
+    rows = [["accession", "label"]]
+    for number in range(24):
+        save_canaries(root / f"scans/s{number}.dcm", number, 20 + 180 * (number % 2))
+        rows.append([f"Zz9171A{number}", ("dark", "bright")[number % 2]])
+    save_csv(root / "labels.csv", rows)
+    file = work / "private.yaml"
+    file.write_text(yaml.safe_dump(recipe(root), sort_keys=False))
+    run = work / "run"
+    printed = {
+        "check": vrft("check", str(file), "--decode"),
+        "check as JSON": vrft("check", str(file), "--json"),
+        "prompt": vrft("prompt", str(file)),
+        "train": vrft("train", str(file), "--output", str(run)),
+        "evaluate": vrft("evaluate", str(run), "--output", str(work / "again.json")),
+        "report": vrft("report", str(run)),
+        "predict": vrft("predict", str(run), str(root / "scans/s3.dcm"), "--json"),
+    }
+    assert "text is burned into their pixels" in printed["check"]
+    whole = (root / "scans/s5.dcm").read_bytes()
+    for name, broken in wrong_files(whole, root / "scans/s5.dcm").items():
+        (root / "scans/s5.dcm").write_bytes(broken)
+        printed[f"check, {name}"] = vrft("check", str(file), "--decode", code=2)
+        printed[f"predict, {name}"] = vrft("predict", str(run), str(root / "scans/s5.dcm"), code=2)
+    (root / "scans/s5.dcm").write_bytes(whole)
+    save_csv(root / "labels.csv", [["accession", "label"], *[["Zz9171A3", "dark"]] * 2])
+    printed["check, a row twice"] = vrft("check", str(file), code=2)
+    save_csv(root / "labels.csv", [["accession", "label"], ["none", "dark"]])
+    printed["check, no match"] = vrft("check", str(file), code=2)
+    save_csv(root / "labels.csv", rows)
+    told = [name for name, text in printed.items() if speaks(text.encode())]
+    told += [
+        str(path.relative_to(work))
+        for path in work.rglob("*")
+        if CANARY in path.name or (path.is_file() and speaks(path.read_bytes()))
+    ]
+    assert not told
+    assert (run / "report.html").is_file() and (run / "rollouts.jsonl").is_file()
+    assert list((run / "predictions").iterdir())
+
+
+def speaks(content: bytes) -> bool:
+    """Whether a canary is in it. Weights and pictures hold any digits by chance, but not these words."""
+    return any(word in content for word in (b"Zz9171", b"ZZ9171", b"1.2.9171", b"zz9171", b"Canary"))
+
+
+def wrong_files(whole: bytes, path: Path) -> dict[str, bytes]:
+    """The file broken in ways that make pydicom quote its header."""
+    made = {"cut in the header": whole[: len(whole) // 3], "cut in the pixels": whole[:-200]}
+    for name, keyword, value in (
+        ("a wrong function", "VOILUTFunction", "Zz9171"),
+        ("a wrong photometric interpretation", "PhotometricInterpretation", "Zz9171"),
+        ("frames that are no number", "NumberOfFrames", "Zz9171"),
+    ):
+        data = pydicom.dcmread(path)
+        data.add_new(keyword, "CS", value)
+        if keyword == "VOILUTFunction":
+            data.WindowCenter, data.WindowWidth = 5, 9
+        other = path.with_suffix(".tmp")
+        data.save_as(other, enforce_file_format=True)
+        made[name] = other.read_bytes()
+        other.unlink()
+    return made
