@@ -143,12 +143,15 @@ def frame_values(header: Any, frame: int) -> NDArray[Any]:
         raise Unreadable(f"it has no frame {frame}; its {count} frames are counted from 0")
     if not any(name in header for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise Unreadable("it has no pixels in it")
+    _check_layout(header)
     syntax = header.file_meta.get("TransferSyntaxUID") if hasattr(header, "file_meta") else None
     if syntax is None:
-        header.file_meta.TransferSyntaxUID = _guessed_syntax(header)
-    elif not _decodable(syntax):
+        syntax = header.file_meta.TransferSyntaxUID = _guessed_syntax(header)
+    if not _decodable(syntax):
         known = syntax.name if syntax.name != str(syntax) and syntax.is_private is False else "of its own"
         raise Unreadable(f"its pixels are packed in a way that is not read here ({known}); unpack them first")
+    if not syntax.is_compressed:
+        _check_length(header, count)
     try:
         values: NDArray[Any] = pixel_array(header, index=frame)
     except RuntimeError:
@@ -162,6 +165,35 @@ def frame_values(header: Any, frame: int) -> NDArray[Any]:
     if values.dtype.kind == "u" and stored < allocated and values.ndim == 2:
         values = values & ((1 << stored) - 1)
     return values
+
+
+def _check_layout(header: Any) -> None:
+    """Raise Unreadable where what a stored value is made of contradicts itself: it would be read wrongly."""
+    stored, allocated = int(header.BitsStored), int(header.BitsAllocated)
+    highest = header.get("HighBit")
+    if not 1 <= stored <= allocated or (highest is not None and int(highest) != stored - 1):
+        raise Unreadable("its header is at odds with its pixels: bits allocated, stored and high do not fit")
+    if header.get("PixelRepresentation") not in (None, 0, 1):
+        raise Unreadable("its pixel representation is neither 0 (unsigned) nor 1 (signed)")
+
+
+def _check_length(header: Any, frames: int) -> None:
+    """Raise Unreadable where unpacked pixels are not as many as rows and columns say.
+
+    Less than a row may follow them: some devices pad.
+    """
+    name = next(n for n in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if n in header)
+    bits = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(name, int(header.BitsAllocated))
+    samples = int(header.get("SamplesPerPixel", 1))
+    row = int(header.Columns) * samples * bits
+    if header.get("PhotometricInterpretation") == "YBR_FULL_422":
+        row = row * 2 // 3  # two pixels share their colour
+    expected, row = -(-row * int(header.Rows) * frames // 8), -(-row // 8)
+    if not expected <= len(header[name].value) < expected + max(2, row):
+        raise Unreadable(
+            "it is truncated or damaged, or its header is at odds with its pixels, which are not as many as "
+            f"{header.Columns} columns, {header.Rows} rows and {frames} frames make"
+        )
 
 
 def _colour(header: Any, frame: int, kind: str) -> NDArray[np.uint8]:
