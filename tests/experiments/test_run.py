@@ -110,7 +110,8 @@ def test_a_run_killed_between_checkpoint_and_model_resumes(
 ) -> None:
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(
-            "vrft_aug.training.stage.publish_model", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+            "vrft_aug.training.stage.publish_model",
+            lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt),
         )
         train(recipe, tmp_path / "run")
     half = tmp_path / "run" / "checkpoints" / "answers" / "checkpoint-9"

@@ -16,8 +16,10 @@ from helpers.shades import GRPO, SFT, SHADE_TASK, SPOT_TASK, read
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Prompt
 from vrft_aug.perception.spaces import BoxSpace
+from vrft_aug.policy.adapters import lora_config
 from vrft_aug.policy.generate import generate
-from vrft_aug.policy.load import Policy, load_policy, lora_config
+from vrft_aug.policy.hardware import choose_device
+from vrft_aug.policy.load import Policy, load_policy
 from vrft_aug.recipe.schema import Injection, ModelConfig, StageConfig, TaskConfig
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.task import make_task
@@ -49,6 +51,20 @@ def test_a_model_that_is_not_there_is_one_line(name: str, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         load_policy(ModelConfig(name=name))
     assert "\n" not in str(caught.value)
+
+
+def test_the_device_is_the_best_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"cuda": False, "mps": False}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there["cuda"])
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: there["mps"])
+    assert choose_device(ModelConfig(device="auto")) == "cpu"
+    with pytest.raises(UserError, match=r"model\.device is mps, .* set model\.device to auto or cpu$"):
+        choose_device(ModelConfig(device="mps"))
+    there["mps"] = True
+    assert choose_device(ModelConfig(device="auto")) == choose_device(ModelConfig(device="mps")) == "mps"
+    there["cuda"] = True
+    assert choose_device(ModelConfig(device="auto")) == "cuda"
+    assert choose_device(ModelConfig(device="cpu")) == "cpu"
 
 
 def test_a_name_that_the_hub_does_not_have_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ Heavy imports are inside the commands: `vrft --help` must answer within a second
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -44,6 +45,8 @@ app.add_typer(knowledge_app, name="knowledge")
 def main() -> None:
     """Entry point of the command line."""
     sys.path.append(str(Path.cwd()))  # so that a recipe finds rewards and readers in the working folder
+    # What Apple's GPUs lack runs on the CPU, and torch says so; read when torch is imported, which is later.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     app()
 
 

@@ -91,8 +91,13 @@ def _generate(
 
 
 def _model_hash(policy: Policy) -> str:
-    """Of the files in a local folder; the revision for a model from the hub; "" where neither is known."""
+    """Of the files in a local folder; the revision for a model from the hub; "" where neither is known.
+
+    With an adapter, its hash follows that of its base.
+    """
     place = Path(str(policy.model.config._name_or_path))
     if place.is_dir():
-        return hash_folder(place)
-    return str(getattr(policy.model.config, "_commit_hash", None) or "")
+        base = hash_folder(place)
+    else:
+        base = str(getattr(policy.model.config, "_commit_hash", None) or "")
+    return base if policy.adapter is None else f"{base}+{hash_folder(policy.adapter)}"

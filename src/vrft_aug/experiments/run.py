@@ -62,7 +62,7 @@ def train(
 
 def _train(recipe: Recipe, output: Path, plan: ResumePlan | None) -> None:
     """The run itself, in a folder that nobody else writes to; `plan` is None for a new run."""
-    tasksets, judged = check_run(recipe, load_policy(recipe.model))
+    tasksets, judged = check_run(recipe, load_policy(recipe.model, training=True))
     console = Console(stderr=True)
     if plan is None:
         start_run(recipe, output)

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from vrft_aug.nouns import Prompt, Rollout
-from vrft_aug.policy.load import Policy, chat_with_images, encode_chats, eos_token_ids
+from vrft_aug.policy.chat import chat_with_images, encode_chats, eos_token_ids
+from vrft_aug.policy.load import Policy
 from vrft_aug.policy.prefix import decode_groups, why_not_model
 
 

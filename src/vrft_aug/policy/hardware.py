@@ -1,4 +1,4 @@
-"""What machine a run trained on, for its report."""
+"""The machine: where a model computes, and what a report says of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from vrft_aug.errors import UserError
+from vrft_aug.recipe.schema import ModelConfig
+
+
+def choose_device(config: ModelConfig) -> str:
+    """Where `model.device` puts the model: `cuda`, `mps` or `cpu`; for `auto` the first of them that is here.
+
+    Raises UserError where the device asked for is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if config.device == "auto":
+        return next(name for name, found in there.items() if found)
+    if not there[config.device]:
+        raise UserError(
+            f"model.device is {config.device}, but torch finds no such device here; set model.device to auto "
+            f"or {', '.join(name for name, found in there.items() if found)}"
+        )
+    return config.device
 
 
 def hardware() -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Prompt
-from vrft_aug.policy.load import Policy, chat_with_images, context_length, encode_chats
+from vrft_aug.policy.chat import chat_with_images, context_length, encode_chats
+from vrft_aug.policy.load import Policy
 from vrft_aug.tasks.taskset import TaskSet
 
 SAMPLED_PICTURES = 16  # opened to see how many tokens a picture takes

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vrft_aug.errors import UserError, nearest
-from vrft_aug.nouns import Message, Prompt
+from vrft_aug.errors import UserError
 from vrft_aug.perception.spaces import BoxSpace, Frame, family_space
-from vrft_aug.recipe.model_folder import model_folder
+from vrft_aug.policy.adapters import load_adapter
+from vrft_aug.policy.hardware import choose_device
+from vrft_aug.policy.precision import weights_dtype
+from vrft_aug.recipe.model_folder import ADAPTER, adapter_folder, model_folder, with_base
 from vrft_aug.recipe.schema import ModelConfig
 
 # Arguments of from_pretrained that the recipe sets elsewhere or that the product never varies.
@@ -33,10 +34,12 @@ PROCESSOR_ARGUMENTS = ("revision", "subfolder", "cache_dir", "local_files_only",
 class Policy:
     """A model that writes completions, with all that is needed to talk to it."""
 
-    model: Any  # a transformers model for image-text-to-text
+    model: Any  # a transformers model for image-text-to-text, or a peft.PeftModel that holds one
     processor: Any  # its processor, padding on the left
     space: BoxSpace
     name: str  # what it was loaded from
+    dtype: torch.dtype  # what it computes in; the weights may lie in a wider one, see precision.py
+    adapter: Path | None = None  # the folder of the adapter that it was loaded with
     sizes: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -71,10 +74,12 @@ class Policy:
         return original
 
 
-def load_policy(config: ModelConfig) -> Policy:
+def load_policy(config: ModelConfig, training: bool = False) -> Policy:
     """Load model and processor: the embedded `tiny`, a local folder, or a hub name; safetensors only.
 
-    Raises UserError where there is none, where it is no vision-language model, or without CUDA if asked for.
+    For `training` the weights lie in what they are trained in, which may be wider than `model.dtype`. Raises
+    UserError where there is none, where it is no vision-language model, where the device asked for is not
+    there, and for a precision that cannot be trained in.
     """
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
@@ -82,7 +87,8 @@ def load_policy(config: ModelConfig) -> Policy:
     for key, setting in OWNED_BY_MODEL.items():
         if key in config.load:
             raise UserError(f"model.load: {key} is set by {setting}")
-    source = _source(config)
+    adapter, config = adapter_folder(config), with_base(config)
+    source, dtype = _source(config), weights_dtype(config, training)
     shared = {k: v for k, v in config.load.items() if k in PROCESSOR_ARGUMENTS}
     limits = {"min_pixels": config.min_pixels, "max_pixels": config.max_pixels}
     shared["trust_remote_code"] = config.trust_remote_code
@@ -93,7 +99,7 @@ def load_policy(config: ModelConfig) -> Policy:
         )
         model, info = AutoModelForImageTextToText.from_pretrained(
             source,
-            dtype=getattr(torch, config.dtype),
+            dtype=dtype,
             use_safetensors=True,
             output_loading_info=True,
             **{**config.load, "trust_remote_code": config.trust_remote_code},
@@ -111,11 +117,16 @@ def load_policy(config: ModelConfig) -> Policy:
         )
     if not hasattr(processor, "image_processor"):
         raise UserError(f"model {config.name!r} has no image processor; expected a vision-language model")
+    model = model.to(choose_device(config))
+    if adapter is not None:
+        model = load_adapter(model, adapter, training)
     return Policy(
-        model=model.to(choose_device(config)),
+        model=model,
         processor=processor,
         space=family_space(model.config.model_type, config.coordinates),
-        name=config.name,
+        name=config.name if adapter is None else f"{config.name} with {adapter}",
+        adapter=adapter,
+        dtype=getattr(torch, config.dtype),
     )
 
 
@@ -131,78 +142,15 @@ def _source(config: ModelConfig) -> str:
     return name
 
 
-def written_model(config: ModelConfig, folder: Path) -> ModelConfig:
-    """The same settings for weights that a run has written to `folder`: no revision of a remote place."""
+def written_model(config: ModelConfig, folder: Path, training: bool = False) -> ModelConfig:
+    """The same settings for what a run has written to `folder`: the whole model, else its base and adapter.
+
+    To go on `training`, the adapter goes first: merging has rounded it.
+    """
+    if (adapter := folder / ADAPTER).is_dir() and (training or not (folder / "config.json").is_file()):
+        return with_base(config).model_copy(update={"adapter": str(adapter), "lora": None})
     load = {key: value for key, value in config.load.items() if key not in ("revision", "subfolder")}
-    return config.model_copy(update={"name": str(folder), "load": load})
-
-
-def choose_device(config: ModelConfig) -> str:
-    """`cpu` or `cuda` for the recipe's `auto`, `cpu` or `cuda`."""
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "model.device is cuda, but torch finds no CUDA device; set model.device to auto or cpu"
-        )
-    if config.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return config.device
-
-
-def lora_config(config: ModelConfig) -> Any | None:
-    """The peft.LoraConfig of the recipe's `model.lora`, or None for full fine-tuning."""
-    if config.lora is None:
-        return None
-    from peft import LoraConfig
-
-    known = [f.name for f in fields(LoraConfig)]
-    for key in config.lora:
-        if key not in known:
-            raise UserError(f"model.lora: peft.LoraConfig has no setting {key!r}{nearest(key, known)}")
-    try:
-        return LoraConfig(**{"task_type": "CAUSAL_LM", "target_modules": "all-linear", **config.lora})
-    except (TypeError, ValueError) as error:
-        raise UserError(f"model.lora: {' '.join(str(error).split())}") from None
-
-
-def chat_with_images(prompt: Prompt) -> list[Message]:
-    """The messages of a prompt with the opened pictures in their image parts."""
-    images = iter([ref.open() for ref in prompt.images])
-    return [
-        {
-            **message,
-            "content": [
-                {**part, "image": next(images)} if part["type"] == "image" else part
-                for part in message["content"]
-            ],
-        }
-        for message in prompt.messages
-    ]
-
-
-def encode_chats(policy: Policy, chats: Sequence[Sequence[Message]]) -> Any:
-    """The model's inputs for chats with images, left-padded: input_ids (B, P), pixel_values, ..."""
-    return policy.processor.apply_chat_template(
-        [list(chat) for chat in chats],
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-        processor_kwargs={"padding": True},
-    )
-
-
-def eos_token_ids(policy: Policy) -> list[int]:
-    """Every token that ends a completion: the model's and the tokenizer's."""
-    declared = policy.model.generation_config.eos_token_id
-    ids = [] if declared is None else [declared] if isinstance(declared, int) else list(declared)
-    own = policy.processor.tokenizer.eos_token_id
-    return ids if own in ids else [own, *ids]
-
-
-def context_length(policy: Policy) -> int:
-    """How many tokens, prompt and completion together, the model was made for."""
-    length = getattr(policy.model.config.get_text_config(), "max_position_embeddings", None)
-    return int(length) if length else 1 << 31
+    return config.model_copy(update={"name": str(folder), "load": load, "adapter": None})
 
 
 def quiet_libraries() -> None:

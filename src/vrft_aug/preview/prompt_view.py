@@ -106,7 +106,8 @@ def _rendered(model: ModelConfig, prompt: Prompt) -> tuple[str, int, dict[str, i
 
     Part "image" is all that a picture becomes; "chat" is what the chat template adds.
     """
-    from vrft_aug.policy.load import chat_with_images, encode_chats, load_policy
+    from vrft_aug.policy.chat import chat_with_images, encode_chats
+    from vrft_aug.policy.load import load_policy
 
     policy = load_policy(model)
     tokenizer = policy.processor.tokenizer

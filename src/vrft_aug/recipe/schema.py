@@ -104,15 +104,29 @@ class ModelConfig(Strict):
     """The policy to start from: `tiny` (embedded), a folder, or any transformers VLM by its hub name."""
 
     name: str = "tiny"
+    # What the model computes in. Training in bfloat16 keeps the weights that it changes in float32: all of
+    # them, or with `lora` those of the adapter over a bfloat16 base. float16 is for inference alone.
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    lora: dict[str, Any] | None = None  # peft.LoraConfig settings; None is full fine-tuning
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    lora: dict[str, Any] | None = None  # peft.LoraConfig settings of a new adapter; None: full fine-tuning
+    # A folder with an adapter in PEFT's format: training goes on with it, evaluation is of the model with it.
+    adapter: str | None = None
+    merge: bool = True  # what training an adapter ends with also holds it merged into the model
     min_pixels: int | None = None
     max_pixels: int | None = None
     # The space that boxes are asked for and read in; None is the family's own, see perception/spaces.py.
     coordinates: SpaceName | None = None
     trust_remote_code: bool = False
     load: dict[str, Any] = Field(default_factory=dict)  # further arguments of from_pretrained
+
+    @model_validator(mode="after")
+    def _one_adapter(self) -> ModelConfig:
+        if self.lora is not None and self.adapter is not None:
+            raise ValueError(
+                f"adapter {self.adapter!r} brings its own settings; remove lora to go on with it, "
+                "or adapter to start a new one"
+            )
+        return self
 
 
 class RewardConfig(Strict):

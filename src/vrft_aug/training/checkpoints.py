@@ -6,8 +6,15 @@ import json
 import os
 import re
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from vrft_aug.files import write_text
+from vrft_aug.policy.adapters import Merge, merge_adapter, save_adapter
+from vrft_aug.recipe.model_folder import ADAPTER, with_base
+from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.run.layout import MERGE
 
 PREFIX = re.compile(r"^checkpoint-(\d+)$")
 # What the trainer needs to go on exactly; trainer_state.json is written last.
@@ -27,12 +34,24 @@ def last_checkpoint(folder: Path) -> tuple[Path, int] | None:
     return (found[max(complete)], max(complete)) if complete else None
 
 
-def publish_model(model: Any, processor: Any, folder: Path) -> None:
-    """Save model and processor as a normal transformers folder, under its name only once it is whole."""
-    partial = _partial(folder)
-    model.save_pretrained(partial)
+def publish_model(model: Any, processor: Any, folder: Path, config: ModelConfig, last: bool) -> Merge | None:
+    """Save model and processor as a transformers folder, under its name only once it is whole.
+
+    Of an adapted model the adapter is kept, in ADAPTER; after the `last` stage the merged model lies beside
+    it if `config` asks for it, and what merging has cost is returned and written into MERGE.
+    """
+    partial, merge = _partial(folder), None
+    if hasattr(model, "peft_config"):
+        name = with_base(config).name
+        save_adapter(model, partial / ADAPTER, name if name == "tiny" else model.config._name_or_path)
+        if config.merge and last:
+            model, merge = merge_adapter(model)
+            write_text(partial / MERGE, json.dumps(asdict(merge)) + "\n")
+    if not hasattr(model, "peft_config"):
+        model.save_pretrained(partial)
     processor.save_pretrained(partial)
     partial.replace(folder)
+    return merge
 
 
 def publish_copy(source: Path, folder: Path) -> None:

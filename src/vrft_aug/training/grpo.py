@@ -6,7 +6,9 @@ from functools import cache, partial
 from typing import Any
 
 from vrft_aug.perception.spaces import Frame
-from vrft_aug.policy.load import Policy, eos_token_ids, lora_config
+from vrft_aug.policy.adapters import lora_config
+from vrft_aug.policy.chat import eos_token_ids
+from vrft_aug.policy.load import Policy
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.taskset import stage_scorer
 from vrft_aug.training.dynamic import DynamicSampler
@@ -26,7 +28,7 @@ def train_grpo(policy: Policy, job: StageJob) -> Any:
 
     Raises UserError for settings that TRL does not take.
     """
-    from trl import GRPOTrainer
+    from vrft_aug.training.policy_trainer import PolicyTrainer  # TRL takes seconds to import
 
     stage, mixture = job.stage, Mixture(job.tasksets)
 
@@ -44,7 +46,7 @@ def train_grpo(policy: Policy, job: StageJob) -> Any:
     pictures = LoggerPictures(stage.name, job.tasksets, buffer)
     bar = ProgressBar(stage.name, stage.steps, job.console)
     order = mixed_order(mixture.sizes, stage.shares(), rounds * prompts, job.seed)
-    trainer = GRPOTrainer(
+    trainer = PolicyTrainer(
         model=policy.model,
         reward_funcs=reward_function(row_scorer, thresholds, stage.name, buffer),
         args=settings,

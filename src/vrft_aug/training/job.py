@@ -55,7 +55,7 @@ def trainer_row(prompt: Prompt) -> dict[str, Any]:
 
 
 def run_trainer(trainer: Any, log: RunLog, bar: ProgressBar, resume_from: Path | None) -> Any:
-    """Train from the start or from a checkpoint; the trained model, with its LoRA weights merged in."""
+    """Train from the start or from a checkpoint; gives the trained model, with LoRA a peft.PeftModel."""
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
@@ -67,8 +67,7 @@ def run_trainer(trainer: Any, log: RunLog, bar: ProgressBar, resume_from: Path |
         trainer.train(resume_from_checkpoint=str(resume_from) if resume_from is not None else None)
     finally:
         bar.close()
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+    return trainer.accelerator.unwrap_model(trainer.model)
 
 
 def _restore_weights(model: Any, checkpoint: Path) -> None:

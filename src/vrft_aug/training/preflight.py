@@ -8,8 +8,10 @@ from typing import Any
 
 from vrft_aug.data.open_all import check_pictures, pictures, sample
 from vrft_aug.nouns import Case
+from vrft_aug.policy.adapters import lora_config
 from vrft_aug.policy.lengths import check_lengths
-from vrft_aug.policy.load import Policy, lora_config
+from vrft_aug.policy.load import Policy
+from vrft_aug.policy.precision import check_precision
 from vrft_aug.recipe.schema import Recipe, StageConfig
 from vrft_aug.tasks.demonstrations import with_demonstrations
 from vrft_aug.tasks.frames import case_frame
@@ -27,6 +29,7 @@ def check_run(recipe: Recipe, policy: Policy) -> tuple[list[tuple[TaskSet, ...]]
     """
     lora_config(recipe.model)
     for stage in recipe.stages:
+        check_precision(stage, recipe.model)
         settings = sft_settings if stage.method == "sft" else grpo_settings
         settings(stage, policy, Path(), recipe.seed)
     tasksets = [tuple(_taskset(recipe, part, policy) for part in stage.parts()) for stage in recipe.stages]

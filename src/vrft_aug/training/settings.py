@@ -124,13 +124,12 @@ def _build(
     config_class: Any, stage: StageConfig, policy: Policy, defaults: dict[str, Any], fixed: dict[str, Any]
 ) -> Any:
     """The config object: general defaults < `defaults` < the user's `trainer` < `fixed`."""
-    on_cpu = policy.device.type == "cpu"
     general = {
         "report_to": "none",
         "save_total_limit": 2,
-        "bf16": not on_cpu and policy.model.dtype == torch.bfloat16,
+        "bf16": policy.dtype == torch.bfloat16,
         "gradient_checkpointing": policy.model.num_parameters() > LARGE_MODEL,
-        "dataloader_pin_memory": not on_cpu,
+        "dataloader_pin_memory": policy.device.type == "cuda",
         "logging_nan_inf_filter": False,  # a NaN is shown, not smoothed away
         **logger_defaults(stage, Path(fixed["output_dir"])),
     }

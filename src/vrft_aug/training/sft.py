@@ -6,7 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from vrft_aug.policy.load import Policy, lora_config
+from vrft_aug.policy.adapters import lora_config
+from vrft_aug.policy.load import Policy
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.targets import target_completion
 from vrft_aug.tasks.taskset import TaskSet

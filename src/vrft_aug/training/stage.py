@@ -35,8 +35,8 @@ def train_stage(
     done = [earlier.name for earlier in recipe.stages[:index]]
     for name in (METRICS, ROLLOUTS, ALARMS):
         cut_back(output / name, done, stage.name, step)
-    start = recipe.model if not done else written_model(recipe.model, stage_model(output, done[-1]))
-    policy = load_policy(start)
+    start = recipe.model if not done else written_model(recipe.model, stage_model(output, done[-1]), True)
+    policy = load_policy(start, training=True)
     job = StageJob(
         stage=stage,
         model=start,
@@ -48,7 +48,9 @@ def train_stage(
         resume_from=checkpoint,
     )
     model = METHODS[stage.method](policy, job)
-    publish_model(model, policy.processor, target)
+    merge = publish_model(model, policy.processor, target, start, last=index == len(recipe.stages) - 1)
+    if merge is not None:
+        console.print(f"{stage.name}: {merge}", highlight=False, soft_wrap=True)
     keep_only(folder, target.name)
     del model, policy, job
     gc.collect()  # trainers hold themselves in cycles, and the next stage loads a model of its own
