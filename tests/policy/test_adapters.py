@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -42,7 +42,8 @@ def log_probs(model: Any) -> torch.Tensor:
 
 
 def adapter_weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "adapter_model.safetensors")
+    weights: dict[str, torch.Tensor] = load_file(folder / "adapter_model.safetensors")
+    return weights
 
 
 def test_each_stage_leaves_an_adapter_alone_and_the_next_goes_on_with_it(run: Path) -> None:
@@ -79,7 +80,7 @@ def test_evaluation_is_of_the_base_with_its_adapter(run: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_merged_model_equals_its_adapter_within_the_error_told(
-    random_policy: Path, tmp_path: Path, dtype: str
+    random_policy: Path, tmp_path: Path, dtype: Literal["float32", "bfloat16"]
 ) -> None:
     model = {"lora": LORA, "dtype": dtype}
     train(shade_recipe(random_policy, {**SFT, "steps": 2}, model=model), tmp_path / "run")

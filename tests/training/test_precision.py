@@ -82,7 +82,7 @@ def test_full_fine_tuning_in_bfloat16_moves_weights_as_float32_does(start: Path,
 
 
 def test_an_adapter_over_a_bfloat16_base_moves_as_over_float32(start: Path, tmp_path: Path) -> None:
-    adapter = {"adapter": str(start / "adapter")}
+    adapter: dict[str, Any] = {"adapter": str(start / "adapter")}
     exact = update(start, tmp_path / "a", **adapter)
     assert all("lora" in name for name in exact)
     cosine, moved = cosine_and_moved(exact, update(start, tmp_path / "b", dtype="bfloat16", **adapter))
