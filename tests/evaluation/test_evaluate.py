@@ -131,7 +131,8 @@ def test_predict_answers_the_evaluated_task_by_default(run: Path, tmp_path: Path
     Image.new("RGB", (64, 64)).save(tmp_path / "eye.png")
     (result,) = predict_images(run, [tmp_path / "eye.png"], tmp_path / "out")
     assert result["answer"] == "dark" and result["reasoning"] == "It is so."
-    assert Image.open(result["picture"]).height > 448 and "dark or bright" in str(seen[0].messages)
+    with Image.open(result["picture"]) as picture:
+        assert picture.height > 448 and "dark or bright" in str(seen[0].messages)
 
 
 def test_predict_says_what_is_wrong(run: Path, tmp_path: Path) -> None:
