@@ -251,7 +251,7 @@ def test_samples_equal_stock_for_the_same_seed(processor: Any, model: Any, setti
     stock = model.generate(**inputs, generation_config=config)
     torch.manual_seed(3)
     counts = [len(row["images"]) for row in prompts() for _ in range(2)]
-    ours = sharing.generate_shared(model, model.generate, counts, generation_config=config, **inputs)
+    ours = sharing.generate_shared(model, model.generate, counts, None, generation_config=config, **inputs)
     assert torch.equal(ours, stock)
 
 

@@ -26,7 +26,8 @@ def make_trainer(shape: Shape, shared: bool, folder: Path) -> Any:
     processor = _processor(shape)
     config = GRPOConfig(
         output_dir=str(folder),
-        per_device_train_batch_size=shape.prompts * shape.generations,
+        per_device_train_batch_size=shape.prompts * shape.generations // shape.accumulation,
+        gradient_accumulation_steps=shape.accumulation,
         num_generations=shape.generations,
         max_completion_length=shape.completion,
         generation_kwargs={"min_new_tokens": shape.completion, "suppress_tokens": [_image_token(processor)]},
@@ -35,7 +36,7 @@ def make_trainer(shape: Shape, shared: bool, folder: Path) -> Any:
         seed=SEED,
         bf16=False,
         use_cpu=True,
-        gradient_checkpointing=False,
+        gradient_checkpointing=shape.checkpointing,
         shuffle_dataset=False,
         report_to=[],
         save_strategy="no",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from vrft_aug.bench.presets import PAPER, PRESETS, SHORT, Shape
+from vrft_aug.bench.presets import ACCUMULATE, PAPER, PRESETS, SHORT, Shape
 from vrft_aug.errors import UserError
 from vrft_aug.files import write_text
 
@@ -84,7 +84,7 @@ def _page(cases: Sequence[dict[str, Any]], environment: dict[str, Any]) -> str:
         f"({environment['processor']}), float32; {versions}.",
         "## Whole steps",
         _summary(cases),
-        *(_parts(case) for case in _of(cases, (PAPER, SHORT))),
+        *(_parts(case) for case in _of(cases, (PAPER, SHORT, ACCUMULATE))),
     ]
     for title, preset, head in (
         ("With the size of the group", "group", "G"),

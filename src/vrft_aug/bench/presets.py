@@ -17,11 +17,16 @@ class Shape:
     prompts: int = 4
     image: int = 112  # pixels a side; 16 x 16 pixels make a token
     size: str = "small"  # of SIZES
+    accumulation: int = 1  # micro-batches of a step
+    checkpointing: bool = False  # activations are computed anew in the backward pass, in both arms
 
     @property
     def name(self) -> str:
-        """Such as `P180 C48 G8 small`."""
-        return f"P{self.prompt} C{self.completion} G{self.generations} {self.size}"
+        """Such as `P180 C48 G8 small`, or `P600 C96 G8 small, accumulation 8, checkpointing`."""
+        name = f"P{self.prompt} C{self.completion} G{self.generations} {self.size}"
+        if self.accumulation > 1:
+            name += f", accumulation {self.accumulation}"
+        return f"{name}, checkpointing" if self.checkpointing else name
 
 
 @dataclass(frozen=True)
@@ -41,9 +46,13 @@ SIZES = {
 }
 SHORT = Shape(prompt=180, completion=48, generations=8)
 PAPER = Shape(prompt=600, completion=96, generations=8, image=224)
+ACCUMULATE = Shape(
+    prompt=600, completion=96, generations=8, prompts=8, image=224, accumulation=8, checkpointing=True
+)
 PRESETS: dict[str, tuple[Shape, ...]] = {
     "paper": (PAPER,),
     "short": (SHORT,),
+    "accumulate": (ACCUMULATE,),
     "group": tuple(Shape(180, 48, generations, prompts=2) for generations in (4, 8, 16, 32)),
     "size": tuple(Shape(180, 48, 8, prompts=2, size=size) for size in SIZES),
     "length": (

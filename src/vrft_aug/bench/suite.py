@@ -64,7 +64,7 @@ def measure(shape: Shape, pairs: int, profile: bool) -> dict[str, Any]:
         differences = compare(stock, shared)
         shares = profile_step(shared, seed=pairs) if profile else None
         parameters = sum(p.numel() for p in stock.model.parameters())
-        lengths = stock._buffered_inputs[0]["prompt_mask"].sum(dim=1).tolist()
+        lengths = [int(n) for batch in stock._buffered_inputs for n in batch["prompt_mask"].sum(dim=1)]
     ratios = {
         name: [_sum(pair[0], parts) / _sum(pair[1], parts) for pair in steps]
         for name, parts in RATIOS.items()

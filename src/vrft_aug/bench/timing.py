@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from vrft_aug.policy.prefix.patching import swapped
+
 PARTS = ("sampling", "scoring", "forward", "backward", "optimiser", "other")
 
 
@@ -67,27 +69,27 @@ def timed_step(trainer: Any, watch: Stopwatch, seed: int) -> dict[str, float]:
 
 
 def compare(stock: Any, shared: Any) -> dict[str, float]:
-    """Differences between both arms on the batch that stock trained on last, at stock's weights.
+    """Differences between both arms on the step that ours trained on last, at stock's weights.
 
     Returns the largest difference of a log-probability, the relative difference of the loss's gradient, and
-    the tokens that each arm ran through its language model.
+    the tokens that each arm runs through its language model for the micro-batches as it cuts them.
     """
     shared.model.load_state_dict(stock.model.state_dict())
-    batch = stock._buffered_inputs[0]
-    (stock_scores, stock_gradient, stock_tokens), (scores, gradient, tokens) = (
-        _scores_and_gradient(trainer, batch) for trainer in (stock, shared)
+    batches = shared._buffered_inputs
+    (stock_scores, stock_gradient), (scores, gradient) = (
+        _scores_and_gradient(trainer, batches) for trainer in (stock, shared)
     )
     return {
         "logprob_max_diff": float((scores - stock_scores).abs().max()),
         "grad_rel_diff": float((gradient - stock_gradient).norm() / stock_gradient.norm()),
-        "tokens_stock": stock_tokens,
-        "tokens_shared": tokens,
+        "tokens_stock": _tokens(stock),
+        "tokens_shared": _tokens(shared),
     }
 
 
-def _scores_and_gradient(trainer: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """Log-probabilities (B, C), the flat gradient, and the tokens that were embedded."""
-    model, scores, tokens = trainer.model, [], 0
+def _scores_and_gradient(trainer: Any, batches: list[dict[str, Any]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities (B, C) and the flat gradient of a step of these micro-batches."""
+    model, scores = trainer.model, []
     log_probs = trainer._get_per_token_logps_and_entropies
 
     def kept(*args: Any, **kwargs: Any) -> Any:
@@ -95,17 +97,27 @@ def _scores_and_gradient(trainer: Any, batch: dict[str, Any]) -> tuple[torch.Ten
         scores.append(result[0].detach())
         return result
 
+    model.train()
+    model.zero_grad()
+    with swapped(trainer, "_get_per_token_logps_and_entropies", kept):
+        for batch in batches:
+            trainer.compute_loss(model, batch).backward()
+    gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    model.zero_grad()
+    return torch.cat(scores), gradient
+
+
+def _tokens(trainer: Any) -> int:
+    """Tokens that the language model reads in the forward passes of the step that was trained on last."""
+    tokens = 0
+
     def counted(_: Any, args: Any, __: Any) -> None:
         nonlocal tokens
         tokens += args[0].numel()
 
-    trainer._get_per_token_logps_and_entropies = kept
-    hook = model.get_input_embeddings().register_forward_hook(counted)
-    model.train()
-    model.zero_grad()
-    trainer.compute_loss(model, batch).backward()
+    hook = trainer.model.get_input_embeddings().register_forward_hook(counted)
+    with torch.no_grad():
+        for batch in trainer._buffered_inputs:
+            trainer.compute_loss(trainer.model, batch)
     hook.remove()
-    trainer._get_per_token_logps_and_entropies = log_probs
-    gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
-    model.zero_grad()
-    return scores[0], gradient, tokens
+    return tokens

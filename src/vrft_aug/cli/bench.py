@@ -16,7 +16,7 @@ def bench(
         list[Path] | None, typer.Argument(metavar="[FILE]...", help="Saved results, for --markdown.")
     ] = None,
     preset: Annotated[
-        str, typer.Option(help="Shapes: paper, short, group, size, length, or all of them.")
+        str, typer.Option(help="Shapes: paper, short, accumulate, group, size, length, or all of them.")
     ] = "short",
     quick: Annotated[bool, typer.Option("--quick", help="One small shape, in under 45 seconds.")] = False,
     pairs: Annotated[int, typer.Option(min=1, help="Timed pairs of steps for each shape.")] = 5,

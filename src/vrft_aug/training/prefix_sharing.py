@@ -1,16 +1,17 @@
-"""Prefix sharing in TRL's GRPOTrainer: three of its methods are wrapped, the model is never left changed.
+"""Prefix sharing in TRL's GRPOTrainer: five of its methods are wrapped, the model is never left changed.
 
-Each wrapper swaps one thing for the length of one call (the processor, `model.generate`, attention), so that
-all other code of TRL, PEFT and DDP runs as it is. Where sharing does not apply to a call, the stock method
-runs and the reason is logged once.
+Each wrapper swaps one thing for the length of one call (the processor, `model.generate`, attention, how a
+round is shuffled), so that all other code of TRL, PEFT and DDP runs as it is. Where sharing does not apply to
+a call, the stock method runs and the reason is logged once.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache, partial, wraps
+from operator import eq
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,14 +20,16 @@ import torch
 from vrft_aug.policy.prefix.families import family_of, why_not_model
 from vrft_aug.policy.prefix.family import Family
 from vrft_aug.policy.prefix.features import FeatureCache
-from vrft_aug.policy.prefix.grouping import group_rows, join_rows, same_inputs
+from vrft_aug.policy.prefix.grouping import Groups, Inputs, group_rows, join_rows, same_inputs
 from vrft_aug.policy.prefix.patching import swapped
 from vrft_aug.policy.prefix.sampling import decode_groups
 from vrft_aug.policy.prefix.scoring import score_completions
+from vrft_aug.training.micro_batches import GROUP, group_ids, loss_share, shuffle_groups
 from vrft_aug.training.prompt_processing import OncePerPrompt
 
 logger = logging.getLogger(__name__)
 Caches = MutableMapping[Any, FeatureCache]
+ROW_GROUPS = "_vrft_row_groups"  # of a trainer, while a call runs: the group of each of its rows, by number
 
 
 def enable_prefix_sharing(trainer: Any) -> bool:
@@ -35,6 +38,7 @@ def enable_prefix_sharing(trainer: Any) -> bool:
     Returns False, and logs why in one line, where it cannot: the trainer then stays stock. Losses, gradients
     and the distribution of samples are those of stock; the stream of random numbers is too until finished
     completions leave the batch. With LoRA dropout the completions of a group share their prompt's dropout.
+    Micro-batches hold whole groups, and the loss type `bnpo` divides by the tokens of the optimiser step.
     """
     if reason := why_not(trainer):
         _say_once(f"prefix sharing is off: {reason}")
@@ -47,6 +51,8 @@ def enable_prefix_sharing(trainer: Any) -> bool:
     trainer._get_per_token_logps_and_entropies = partial(
         _log_probs, trainer, trainer._get_per_token_logps_and_entropies, features
     )
+    trainer._prepare_inputs = _groups_together(trainer, trainer._prepare_inputs)
+    trainer._compute_loss = _loss_of_groups(trainer, trainer._compute_loss)
     return True
 
 
@@ -64,9 +70,12 @@ def why_not(trainer: Any) -> str | None:
 def _processing_once(trainer: Any, stock: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(stock)
     def generate_and_score(inputs: Any) -> Any:
+        groups = group_ids(trainer, len(inputs))
         processor = OncePerPrompt(trainer.processing_class, family_of(_causal_model(trainer, trainer.model)))
-        with swapped(trainer, "processing_class", processor):
-            return stock(inputs)
+        with swapped(trainer, "processing_class", processor), swapped(trainer, ROW_GROUPS, groups.tolist()):
+            output = stock(inputs)
+        output[GROUP] = groups
+        return output
 
     return generate_and_score
 
@@ -76,22 +85,54 @@ def _sampling_once(trainer: Any, stock: Callable[..., Any], features: Caches) ->
     def generate_single_turn(prompt_ids: Any, images: Any, *args: Any, **kwargs: Any) -> Any:
         model = _causal_model(trainer, trainer.model)
         counts = [len(own or ()) for own in images] if images else [0] * len(prompt_ids)
-        generate = partial(generate_shared, model, model.generate, counts)
+        groups = group_ids(trainer, len(prompt_ids)).tolist()
+        generate = partial(generate_shared, model, model.generate, counts, groups)
         with swapped(model, "generate", generate), _serving(features, model.base_model):
             return stock(prompt_ids, images, *args, **kwargs)
 
     return generate_single_turn
 
 
+def _groups_together(trainer: Any, stock: Callable[..., Any]) -> Callable[..., Any]:
+    from trl.trainer import grpo_trainer
+
+    @wraps(stock)
+    def prepare_inputs(inputs: Any) -> Any:
+        if not trainer.model.training or trainer.args.steps_per_generation == 1:  # nothing is cut
+            return stock(inputs)
+        with swapped(grpo_trainer, "shuffle_sequence_dict", shuffle_groups):
+            return stock(inputs)
+
+    return prepare_inputs
+
+
+def _loss_of_groups(trainer: Any, stock: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(stock)
+    def compute_loss(model: Any, inputs: Any) -> Any:
+        groups = inputs.get(GROUP)
+        with swapped(trainer, ROW_GROUPS, None if groups is None else groups.tolist()):
+            return stock(model, inputs) * loss_share(trainer, inputs)
+
+    return compute_loss
+
+
 def generate_shared(
-    model: Any, stock: Callable[..., Any], images: list[int], generation_config: Any, **inputs: Any
+    model: Any,
+    stock: Callable[..., Any],
+    images: list[int],
+    numbers: Sequence[int] | None,
+    generation_config: Any,
+    **inputs: Any,
 ) -> Any:
-    """A model's `generate` (`stock`) for a batch that repeats its prompts; `images` (B,) counts theirs."""
+    """A model's `generate` (`stock`) for a batch that repeats its prompts.
+
+    `images` (B,) counts the images of each row, `numbers` (B,) names its group; without, rows are compared.
+    """
     rows, reason = _rows(family_of(model), inputs, images)
     if reason := _why_not_sample(generation_config) or reason:
         _say_once(f"sampling runs without prefix sharing: {reason}")
         return stock(generation_config=generation_config, **inputs)
-    groups = group_rows(rows, same_inputs)
+    groups = _groups(rows, numbers)
     return stock(
         **join_rows([rows[row] for row in groups.first]),
         generation_config=generation_config,
@@ -106,6 +147,10 @@ def _why_not_sample(config: Any) -> str | None:
     if (config.repetition_penalty or 1) != 1:
         return "the repetition penalty of transformers is bound to the rows of the prompts"
     return None
+
+
+def _groups(rows: Sequence[Inputs], numbers: Sequence[int] | None) -> Groups:
+    return group_rows(rows, same_inputs) if numbers is None else group_rows(numbers, eq)
 
 
 def _rows(
@@ -154,11 +199,13 @@ def _log_probs(
             num_images=num_images, **fields,
         )  # fmt: skip
     ids, mask = input_ids[:, length:], attention_mask[:, length:]
+    numbers = getattr(trainer, ROW_GROUPS, None)
     with trainer.accelerator.autocast(), _serving(features, causal.base_model):
-        parts = [
-            score_completions(model, causal, rows[a : a + step], ids[a : a + step], mask[a : a + step])
-            for a in range(0, len(rows), step)
-        ]
+        parts = []
+        for a in range(0, len(rows), step):
+            part = slice(a, a + step)
+            groups = _groups(rows[part], numbers and numbers[part])
+            parts.append(score_completions(model, causal, rows[part], groups, ids[part], mask[part]))
     log_probs, entropies = zip(*parts, strict=True)
     return torch.cat(log_probs), torch.cat(entropies) if compute_entropy else None, None
 

@@ -129,7 +129,7 @@ def test_completions_equal_stock(family: str) -> None:
     inputs, images = join_rows([rows[u] for u in order]), [IMAGES[u] for u in order]
     config = GenerationConfig(**shared, do_sample=True, top_k=0, min_new_tokens=steps)
     drawn = []
-    for generate in (model.generate, partial(sharing.generate_shared, model, model.generate, images)):
+    for generate in (model.generate, partial(sharing.generate_shared, model, model.generate, images, None)):
         torch.manual_seed(3)
         drawn.append(generate(generation_config=config, **inputs))
     assert torch.equal(*drawn)

@@ -11,20 +11,26 @@ import torch
 
 from vrft_aug.policy.prefix.attention import PackedAttention, attending
 from vrft_aug.policy.prefix.families import family_of
-from vrft_aug.policy.prefix.grouping import Inputs, group_rows, join_rows, same_inputs
+from vrft_aug.policy.prefix.grouping import Groups, Inputs, join_rows
 from vrft_aug.policy.prefix.packing import Completions, pack, sequence_inputs
 from vrft_aug.policy.prefix.patching import swapped
 
 
 def score_completions(
-    model: Any, causal: Any, rows: Sequence[Inputs], ids: torch.Tensor, mask: torch.Tensor
+    model: Any,
+    causal: Any,
+    rows: Sequence[Inputs],
+    groups: Groups,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Log-probabilities and entropies (B, C) of completions `ids` (B, C); 0 where `mask` is 0.
 
-    `rows` are the inputs of each completion's prompt, padded on the left; equal ones run once. `model` is
-    called, so that its wrappers see it; `causal` is the transformers model inside, with TRL's fused head.
+    `rows` are the inputs of each completion's prompt, padded on the left; those of a group in `groups` are
+    equal and run once. `model` is called, so that its wrappers see it; `causal` is the transformers model
+    inside, with TRL's fused head.
     """
-    family, groups = family_of(causal), group_rows(rows, same_inputs)
+    family = family_of(causal)
     prompts = join_rows([rows[row] for row in groups.first])
     prompt = torch.tensor(groups.index, device=ids.device)
     backbone = causal.base_model
