@@ -80,7 +80,7 @@ def gradient_of_step(trainer: GRPOTrainer) -> torch.Tensor:
     """What the optimiser is given."""
     seen: list[torch.Tensor] = []
 
-    class Keep(TrainerCallback):
+    class Keep(TrainerCallback):  # type: ignore[misc]
         def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
             seen.append(
                 torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
@@ -149,7 +149,7 @@ def test_groups_are_shuffled_by_stocks_random_numbers() -> None:
     orders: set[tuple[int, ...]] = set()
     for seed in range(40):
         torch.manual_seed(seed)
-        shuffled = shuffle_groups(batch)
+        shuffled = shuffle_groups(batch, step=12)
         after = torch.rand(1)
         torch.manual_seed(seed)
         shuffle_sequence_dict({"ids": batch["ids"]})
@@ -164,6 +164,20 @@ def test_groups_are_shuffled_by_stocks_random_numbers() -> None:
         assert shuffled["num_items_in_batch"] == 3
         assert shuffled["absent"] is None
     assert len(orders) == 6  # every order of three groups
+
+
+def test_a_step_trains_on_the_rows_that_stock_has_drawn_for_it() -> None:
+    batch = {GROUP: torch.arange(12) // 4, "ids": torch.arange(12)}
+    for seed in range(20):
+        torch.manual_seed(seed)
+        ours = shuffle_groups(batch, step=6)
+        torch.manual_seed(seed)
+        stock = shuffle_sequence_dict({"ids": batch["ids"]})
+        for start in (0, 6):
+            part = slice(start, start + 6)
+            assert set(ours["ids"][part].tolist()) == set(stock["ids"][part].tolist())
+            numbers = ours[GROUP][part].tolist()
+            assert numbers == sorted(numbers, key=list(dict.fromkeys(numbers)).index)
 
 
 def test_groups_are_numbered_by_place() -> None:

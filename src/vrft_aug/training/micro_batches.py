@@ -1,8 +1,9 @@
 """Micro-batches that hold whole groups, and a loss that does not depend on how many there are.
 
 TRL shuffles all completions of a generation round before it cuts them into micro-batches. A group that is
-spread over eight of them runs its prompt eight times. Here a shuffled round is put in order of groups again:
-the groups lie in a random order, and so do the completions of each.
+spread over eight of them runs its prompt eight times. Here the completions of each optimiser step are put in
+order of their groups again. Which completions a step trains on stays what stock has drawn, so that every step
+is stock's; where a round is one step, as it is unless the recipe says otherwise, all its groups are whole.
 """
 
 from __future__ import annotations
@@ -20,17 +21,25 @@ def group_ids(trainer: Any, rows: int) -> torch.Tensor:
     training = trainer.model.training
     each = trainer.num_generations if training else trainer.num_generations_eval
     places = trainer.accelerator.process_index * rows + torch.arange(rows)
-    return places // each - places[0] // each
+    groups: torch.Tensor = places // each - places[0] // each
+    return groups
 
 
-def shuffle_groups(batch: Mapping[str, Any]) -> dict[str, Any]:
-    """TRL's `shuffle_sequence_dict`, by the same random numbers, but rows of a group stay side by side."""
-    group = batch[GROUP]
-    shuffled = torch.randperm(len(group))  # all that stock draws
-    rank = {number: place for place, number in enumerate(dict.fromkeys(group[shuffled].tolist()))}
-    order = torch.tensor([rank[number] for number in group[shuffled].tolist()]).argsort(stable=True)
-    rows = shuffled[order]
+def shuffle_groups(batch: Mapping[str, Any], step: int) -> dict[str, Any]:
+    """TRL's `shuffle_sequence_dict`, by the same random numbers; in each `step` rows those of a group adjoin.
+
+    `step` is how many rows this process trains on in an optimiser step.
+    """
+    shuffled = torch.randperm(len(batch[GROUP]))  # all that stock draws
+    parts = [shuffled[start : start + step] for start in range(0, len(shuffled), step)]
+    rows = torch.cat([part[_by_group(batch[GROUP][part])] for part in parts])
     return {name: _chosen(value, rows) for name, value in batch.items()}
+
+
+def _by_group(group: torch.Tensor) -> torch.Tensor:
+    """The order of rows (n,) in which groups come as they first appear, and each is whole."""
+    rank = {number: place for place, number in enumerate(dict.fromkeys(group.tolist()))}
+    return torch.tensor([rank[number] for number in group.tolist()]).argsort(stable=True)
 
 
 def loss_share(trainer: Any, inputs: Mapping[str, Any]) -> float:

@@ -100,7 +100,8 @@ def _groups_together(trainer: Any, stock: Callable[..., Any]) -> Callable[..., A
     def prepare_inputs(inputs: Any) -> Any:
         if not trainer.model.training or trainer.args.steps_per_generation == 1:  # nothing is cut
             return stock(inputs)
-        with swapped(grpo_trainer, "shuffle_sequence_dict", shuffle_groups):
+        step = trainer.args.per_device_train_batch_size * trainer.args.gradient_accumulation_steps
+        with swapped(grpo_trainer, "shuffle_sequence_dict", partial(shuffle_groups, step=step)):
             return stock(inputs)
 
     return prepare_inputs
