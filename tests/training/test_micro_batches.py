@@ -133,12 +133,14 @@ def test_micro_batches_hold_whole_groups_and_read_no_more_tokens(folder: Path) -
         assert len(torch.unique(batch["prompt_ids"], dim=0)) == 1
 
 
-def test_optimiser_steps_of_one_round_hold_whole_groups(folder: Path) -> None:
+def test_in_each_of_several_steps_of_a_round_groups_adjoin(folder: Path) -> None:
+    """Stock deals the completions of a round to its optimiser steps; what a step has is put in order."""
     trainer = make_trainer(folder, True, 4, gradient_accumulation_steps=2, steps_per_generation=4)
     trainer.train()
-    held = [set(batch[GROUP].tolist()) for batch in trainer._buffered_inputs]
-    assert [len(groups) for groups in held] == [2] * 4
-    assert set.union(*held) == set(range(PROMPTS))
+    held = [batch[GROUP].tolist() for batch in trainer._buffered_inputs]
+    for step in (held[0] + held[1], held[2] + held[3]):
+        assert step == sorted(step, key=list(dict.fromkeys(step)).index)
+    assert {number for micro_batch in held for number in micro_batch} == set(range(PROMPTS))
 
 
 def test_groups_are_shuffled_by_stocks_random_numbers() -> None:

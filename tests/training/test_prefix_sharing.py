@@ -218,7 +218,8 @@ def test_training_run_equals_stock(
     assert len(histories[0]) == steps
     for stock, ours in zip(*histories, strict=True):
         assert set(ours) == set(stock)
-        for name in set(stock) - {"step_time"}:
+        # Extremes over micro-batches alone depend on which completions of a step share one.
+        for name in set(stock) - {"step_time", "clip_ratio/low_min", "clip_ratio/high_max"}:
             assert ours[name] == pytest.approx(stock[name], rel=1e-4, abs=1e-6), name
 
 
