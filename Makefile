@@ -2,12 +2,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint types unit clean
+.PHONY: help setup demo test test-all lint types unit clean
 
 help:
 	@echo "make setup   create .venv and install the package"
 	@echo "make demo    set up, then run the demo: runs/demo/report.html"
-	@echo "make test    set up, then lint, types and tests"
+	@echo "make test    set up, then lint, types and tests but the slow ones"
+	@echo "make test-all  the same with the slow tests, and the floor on branch coverage"
 
 setup: .venv/installed
 
@@ -30,8 +31,14 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
+# Two processes of one thread each: torch processes of several threads stand in each other's way.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
 unit: setup
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-all: lint types
+	$(PYTEST) --cov --cov-report=term:skip-covered
 
 clean:
 	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
