@@ -132,7 +132,8 @@ def patch_grid_size(
 
     Both sides become multiples of `factor` (patch size times merge size) as near as can be; where that has
     more than `max_pixels` or fewer than `min_pixels` pixels, the picture is scaled and its sides rounded
-    down or up. Equal to transformers' `smart_resize`. Raises UserError for sides more than 200:1.
+    down or up. Equal to transformers' `smart_resize`, as a test holds; written here because that one brings
+    torch and seconds of imports into `vrft check`. Raises UserError for sides more than 200:1.
     """
     if max(original) > 200 * min(original):
         raise UserError(
