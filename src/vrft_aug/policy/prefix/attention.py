@@ -51,7 +51,7 @@ class PackedAttention:
         **unused: Any,
     ) -> tuple[torch.Tensor, None]:
         """Queries (1, H, T, D), keys and values (1, K, T, D) of the whole sequence; returns (1, T, H, D)."""
-        sequence = [x[0].transpose(0, 1) for x in (query, key, value)]  # (T, heads, D)
+        sequence = [x[0].transpose(0, 1) for x in one_type(query, key, value)]  # (T, heads, D)
         query, key, value = (self.prompts.split(x).transpose(1, 2) for x in sequence)  # (U, heads, P, D)
         if self.keep:
             self.kept.append((key.contiguous(), value.contiguous()))
@@ -165,6 +165,7 @@ class DecodingAttention:
         **unused: Any,
     ) -> tuple[torch.Tensor, None]:
         """Query (B, H, 1, D), key and value (B, K, 1, D) of the tokens that run; returns (B, 1, H, D)."""
+        query, key, value = one_type(query, key, value)
         keys, values = self.layers[module.layer_idx]
         key, value = self._write(module.layer_idx, key, value)  # (B, K, written, D)
         if sliding_window is not None:
@@ -241,6 +242,14 @@ def attending(model: Any, attention: Attention) -> Iterator[None]:
 def _repeat(x: torch.Tensor, times: int) -> torch.Tensor:
     """(B, K, L, D) to (B, K * times, L, D): heads of keys for the queries that share them."""
     return x if times == 1 else x.repeat_interleave(times, dim=1)
+
+
+def one_type(*tensors: torch.Tensor) -> list[torch.Tensor]:
+    """What autocast makes of the arguments of an attention kernel: rotated queries come to it in float32."""
+    device = tensors[0].device.type
+    if not torch.is_autocast_enabled(device):
+        return list(tensors)
+    return [tensor.to(torch.get_autocast_dtype(device)) for tensor in tensors]
 
 
 def merges(query: torch.Tensor) -> bool:
