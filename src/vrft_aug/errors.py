@@ -63,6 +63,8 @@ def shown(value: object) -> str:
     """A value as it was given, cut to a length that fits into a line."""
     if value is None or value == "":
         return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()  # as files write it
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list | tuple):

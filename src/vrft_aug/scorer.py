@@ -114,6 +114,19 @@ class Scorer:
             if balance != "none"
         }
 
+    def can_be_balanced(self) -> list[str]:
+        """The terms that could weigh labels by their counts, which are known, and do not yet."""
+        return [
+            term.name
+            for term in self._terms
+            if "balance" in inspect.signature(term.function).parameters
+            and term.name in TERMS
+            and self.task.kind in LABELLED
+            and not (term.name == "accuracy" and self.task.kind == "multilabel")
+            and term.settings.get("balance", "none") == "none"
+            and self._given["label_counts"] is not None
+        ]
+
     def _check(self, term: _Term) -> None:
         if "balance" in term.settings:
             check_balance(self.task, term.settings["balance"])

@@ -63,7 +63,7 @@ def test_a_broken_bank_ends_in_one_line(tmp_path: Path) -> None:
     for text, says in (
         ("a: [", "is not valid YAML"),
         ("name: b\nname: c\n", "'name' twice"),
-        ("just words", "the file: Input should be"),
+        ("just words", "the file is 'just words'; expected a mapping"),
         ("name: b\nclases: {}\n", "expected a knowledge bank"),
         (f"{head}{{mild: {{definition: d, attributes: [{{what: w, color: red}}]}}}}\n", "attributes.0.color"),
     ):

@@ -63,6 +63,44 @@ def test_label_names_and_labels_may_be_written_as_numbers(recipe: str) -> None:
     assert loaded.tasks["look"].labels == ("0", "1")
 
 
+@pytest.mark.parametrize("words", [("no", "yes"), ("No", "Yes"), ("OFF", "on")])
+def test_unquoted_yes_and_no_are_words_where_labels_are_meant(
+    tmp_path: Path, recipe: str, words: tuple[str, str]
+) -> None:
+    """YAML 1.1 reads them as booleans; keys of mappings too. In a file and in an override alike."""
+    low, high = words
+    names = f"{{0: {low}, 1: {high}}}"
+    balance = f"{{weight: 1, balance: {{{low}: 1, {high}: 2}}}}"
+    loaded = load_recipe(
+        recipe,
+        [f"tasks.look.labels=[{low}, {high}]", f"tasks.look.data.label_names={names}",
+         f"stages.one.rewards.accuracy={balance}"],
+    )  # fmt: skip
+    assert loaded.tasks["look"].labels == words
+    assert isinstance(data := loaded.tasks["look"].data, CsvData) and data.label_names == {
+        "0": low,
+        "1": high,
+    }
+    assert loaded.stages[0].rewards["accuracy"].settings["balance"] == {low: 1, high: 2}
+    text = Path(recipe).read_text("utf-8").replace("- dark", f"- {low}").replace("- bright", f"- {high}")
+    (tmp_path / "words.yaml").write_text(text, "utf-8")
+    assert load_recipe(str(tmp_path / "words.yaml")).tasks["look"].labels == words
+    save_recipe(loaded, tmp_path / "saved.yaml")
+    assert load_recipe(str(tmp_path / "saved.yaml")) == loaded
+
+
+def test_yes_and_no_are_booleans_where_settings_of_others_pass_through(recipe: str) -> None:
+    """TRL takes `save_strategy: "no"` and `bf16: no`, which mean two things, as they did before."""
+    overrides = [
+        "stages.one.trainer.bf16=no", "stages.one.trainer={log_completions: yes, save_strategy: 'no'}",
+        "model.load={low_cpu_mem_usage: on}", "stages.one.prefix_sharing=off",
+    ]  # fmt: skip
+    loaded = load_recipe(recipe, overrides)
+    assert loaded.stages[0].trainer == {"log_completions": True, "save_strategy": "no"}
+    assert load_recipe(recipe, overrides[:1]).stages[0].trainer == {"bf16": False}
+    assert loaded.model.load == {"low_cpu_mem_usage": True} and loaded.stages[0].prefix_sharing is False
+
+
 @pytest.mark.parametrize(
     ("override", "parts"),
     [
@@ -78,7 +116,8 @@ def test_label_names_and_labels_may_be_written_as_numbers(recipe: str) -> None:
         ("stages.one.steps=ten", ["stages.one.steps", "'ten'", "integer"]),
         ("stages.one.steps=0", ["stages.one.steps", "0", "greater than or equal to 1"]),
         ("evaluation.split=val", ["evaluation.split", "'val'", "'validation'"]),
-        ("tasks.look.labels=[no, yes]", ["tasks.look.labels.0", "False", "in quotes"]),
+        ("tasks.look.labels=[dark, true]", ["tasks.look.labels: number 2 is true", "in quotes"]),
+        ("tasks.look.labels=[dark, ~]", ["tasks.look.labels: number 2 is empty", "expected text"]),
         ("tasks.look.labels=[dark, Dark]", ["tasks.look", "labels must differ"]),
         ("tasks.look.data.reader=cvs", ["tasks.look.data", "'cvs'", "medmnist, csv, coco"]),
         ("tasks.look.data.table=", ["tasks.look.data.table", "empty"]),

@@ -1,6 +1,8 @@
 """Constant answers before training; monitors and alarms while it runs; demonstrations that are checked."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,53 @@ def test_what_constant_sets_texts_and_boxes_earn() -> None:
     found = constants(Task("l", "localise", "?"), boxes, iou=1)
     assert found.rewards == pytest.approx({"no box": 2 / 3, "the whole image": 1 / 6})
     assert found.right == 1 and found.prior == pytest.approx(1 / 3)
+
+
+SETS = Task("s", "multilabel", "?", ("a", "b", "c"))
+RARE_SETS = cases(*(Target(labels=frozenset(labels)) for labels in ["a"] * 8 + ["b", "bc"]))
+
+
+@pytest.mark.parametrize(
+    ("task", "of", "rewards", "told"),
+    [
+        (GRADE, labelled(none=16, mild=2, severe=2), {"accuracy": {}}, ["accuracy.balance: inverse"]),
+        (GRADE, labelled(none=16, mild=2, severe=2), {"accuracy": {"balance": "inverse"}, "format": {}}, []),
+        (GRADE, labelled(none=5, mild=5, severe=5), {"fuzzy_grade": {"preset": "linear"}},
+         ["fuzzy_grade.preset: geometric"]),
+        (GRADE, labelled(none=16, mild=2, severe=2), {"costs": {"costs": [[0, 1, 2], [1, 0, 1], [2, 1, 0]]}},
+         []),
+        (SETS, RARE_SETS, {"label_set": {"measure": "per_label"}}, []),
+        (SETS, RARE_SETS, {"label_set": {"measure": "jaccard"}}, []),
+        (SETS, RARE_SETS, {"accuracy": {}}, []),
+    ],
+)  # fmt: skip
+def test_advice_can_be_followed_and_helps(
+    task: Task, of: list[Case], rewards: dict[str, dict[str, Any]], told: list[str]
+) -> None:
+    """Each setting that is advised is one that the term has, is not set already, and lowers the lead."""
+    before = constants(task, of, **rewards)
+    advised = re.findall(r"\((rewards\.[^)]*)\)", before.advice)
+    assert all(any(words in one for one in advised) for words in told), before.advice
+    if not told:
+        assert not advised and (before.warning is None or "train on" in before.advice)
+    for one in advised:
+        changed = {term: dict(settings) for term, settings in rewards.items()}
+        for term, key, value in re.findall(r"rewards\.(\w+)\.(\w+): ([\w.]+)", one):
+            assert rewards[term].get(key) != value
+            changed[term][key] = float(value) if value[0].isdigit() else value
+        assert constants(task, of, **changed).lead < 0.9 * before.lead
+
+
+def test_advice_about_data_says_what_lacks() -> None:
+    choice = Task("c", "choice", "?", option_seed=None)
+    picked = [Case(f"d/train/{i}", (), Target(label="x"), options=("x", "y", "z")) for i in range(9)] + [
+        Case("d/train/9", (), Target(label="y"), options=("x", "y", "z"))
+    ]
+    assert "tasks.c.option_seed: 0" in constants(choice, picked, accuracy=1).advice
+    shuffled = constants(replace(choice, option_seed=0), picked, accuracy=1)
+    assert shuffled.warning is None or "option_seed" not in shuffled.advice
+    boxed = cases(Target(boxes=(Box(0, 0, 20, 50),)), *[Target(boxes=())] * 3)
+    assert "(3 of these 4 have none)" in constants(Task("l", "localise", "?"), boxed, iou=1).advice
 
 
 def test_measures_of_copying_and_diversity() -> None:

@@ -15,6 +15,7 @@ from vrft_aug.files import write_text
 from vrft_aug.knowledge.bank_schema import OLD_KEYS, Attribute, ClassKnowledge, Difference, KnowledgeBank
 from vrft_aug.knowledge.inject import injected_text
 from vrft_aug.recipe.file import parse_yaml
+from vrft_aug.recipe.validation import explain
 
 __all__ = [
     "SHIPPED",
@@ -80,15 +81,9 @@ def _load(path: Path, _changed: int, _size: int) -> KnowledgeBank:
     try:
         return KnowledgeBank.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        message = " ".join(str(first["msg"]).split())
-        hint = ""
-        if first["type"] == "extra_forbidden":
-            model = ClassKnowledge if first["loc"][0] == "classes" else KnowledgeBank
-            hint = nearest(str(first["loc"][-1]), model.model_fields)
         raise UserError(
-            f"{path}: {where}: {message}{hint}; expected a knowledge bank, see `vrft knowledge show idrid`"
+            f"{path}: {explain(error, content, KnowledgeBank)}; expected a knowledge bank, see `vrft knowledge "
+            "show idrid`"
         ) from None
 
 

@@ -146,6 +146,5 @@ def part_line(part: CheckedPart) -> str:
     targets = ", ".join(f"{name} {count}" for name, count in part.targets.items())
     what = "boxes: " if part.kind == "localise" else ""
     sampled = f"; {part.rollouts} rollouts" if part.rollouts else ""
-    return (
-        f"{part.name}: {part.task} ({part.kind}), {part.split}, {part.cases} cases; {what}{targets}{sampled}"
-    )
+    counted = f"; {what}{targets}" if targets else ""
+    return f"{part.name}: {part.task} ({part.kind}), {part.split}, {part.cases} cases{counted}{sampled}"

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 from pydantic import ValidationError
@@ -109,13 +109,27 @@ else:  # libyaml's, where PyYAML was built with it: ten times as fast
     _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+# Settings that pass through to others' functions, whose types we do not know: there yes and no are booleans.
+PASSED_ON = ("trainer", "lora", "load", "options", "rewards")
+
+
+class _Word(str):
+    """An unquoted yes, no, on or off: which of text and boolean was meant depends on where it stands."""
+
+
 class _Loader(_SafeLoader):
-    """Safe YAML in which 1e-5 is a number (YAML 1.1 reads a string) and a key given twice is an error."""
+    """Safe YAML in which 1e-5 is a number (YAML 1.1 reads a string), yes and no are words (YAML 1.1 reads
+    booleans, which labels and classes are not), and a key given twice is an error."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
+        first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:bool"]
+        for first, found in _SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
-            written = key_node.tag, str(key_node.value)
+            written = key_node.tag.replace("!word", "tag:yaml.org,2002:str"), str(key_node.value)
             if written in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"{self.construct_object(key_node, deep=True)!r} twice", key_node.start_mark
@@ -127,12 +141,39 @@ class _Loader(_SafeLoader):
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "!word", re.compile(r"^(yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF)$"), list("yYnNoO")
+)
+_Loader.add_constructor("!word", lambda loader, node: _Word(node.value))
 
 
-def parse_yaml(text: str, what: str) -> Any:
-    """The content of a YAML text; UserError with `what` and the line where it is broken or a key is twice."""
+def _settled(value: Any, boolean: bool, passed_on: Collection[str]) -> Any:
+    """The value with its unquoted words as text, or below the keys `passed_on` as booleans; keys are text."""
+    if isinstance(value, _Word):
+        return value.casefold() in ("yes", "on") if boolean else str(value)
+    if isinstance(value, list):
+        return [_settled(item, boolean, passed_on) for item in value]
+    if isinstance(value, dict):
+        return {
+            str(key) if isinstance(key, _Word) else key: _settled(
+                item, boolean or key in passed_on, passed_on
+            )
+            for key, item in value.items()
+        }
+    return value
+
+
+def parse_yaml(text: str, what: str, passed_on: Collection[str] = (), boolean: bool = False) -> Any:
+    """The content of a YAML text; UserError with `what` and the line where it is broken or a key is twice.
+
+    Unquoted yes, no, on and off are text, as labels are; below the keys `passed_on`, or everywhere with
+    `boolean`, they are booleans.
+    """
     try:
-        return yaml.load(text, _Loader)
+        return _settled(yaml.load(text, _Loader), boolean, passed_on)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark is not None else ""
@@ -145,7 +186,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"recipe {path} cannot be read as UTF-8 text: {error}") from None
-    data = parse_yaml(text, f"recipe {path}")
+    data = parse_yaml(text, f"recipe {path}", PASSED_ON)
     if not isinstance(data, dict):
         raise UserError(f"recipe {path} holds {shown(data)}; expected a mapping (name, tasks, evaluation)")
     return data
@@ -157,7 +198,8 @@ def _apply(data: dict[str, Any], override: str) -> None:
     keys = dotted.strip().split(".")
     if not equals or not all(keys):
         raise UserError(f"override {override!r} is not understood; expected key.sub=value")
-    value = parse_yaml(text, f"the value of override {override!r}")
+    passed_on = not set(PASSED_ON).isdisjoint(keys)
+    value = parse_yaml(text, f"the value of override {override!r}", PASSED_ON, passed_on)
     here: Any = data
     for depth, key in enumerate(keys):
         last = depth == len(keys) - 1

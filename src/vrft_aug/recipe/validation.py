@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,18 +20,18 @@ PYDANTIC_WORDS = re.compile(
 )
 
 
-def explain(error: ValidationError, recipe: Any) -> str:
-    """One line on what is wrong with the mapping `recipe`: unknown keys first, for they cause the rest."""
+def explain(error: ValidationError, data: Any, model: type[BaseModel] = Recipe) -> str:
+    """One line on what is wrong with the mapping `data`: unknown keys first, for they cause the rest."""
     items = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
     more = f" (and {len(items) - 1} more)" if len(items) > 1 else ""
-    return _problem(items[0], recipe) + more
+    return _problem(items[0], data, model) + more
 
 
-def _problem(item: ErrorDetails, recipe: Any) -> str:
+def _problem(item: ErrorDetails, recipe: Any, model: type[BaseModel]) -> str:
     where = _dotted(item["loc"], recipe)
     message = " ".join(item["msg"].split())
     if item["type"] == "extra_forbidden":
-        known = list(_model_at(item["loc"][:-1], recipe).model_fields)
+        known = list(_model_at(item["loc"][:-1], recipe, model).model_fields)
         near = nearest(str(item["loc"][-1]), known) or f"; expected one of {', '.join(known)}"
         return f"{where} is not a known key{near}"
     if item["type"] == "missing":
@@ -39,8 +39,12 @@ def _problem(item: ErrorDetails, recipe: Any) -> str:
     if item["type"] == "value_error":  # raised by a validator of ours, which says it all
         return (f"{where}: " if where else "") + message.removeprefix("Value error, ")
     expected = PYDANTIC_WORDS.sub("", message)
-    quotes = " (put it in quotes)" if item["type"] == "string_type" and item["input"] is not None else ""
-    return f"{where} is {shown(item['input'])}; expected {expected.replace('dictionary', 'mapping')}{quotes}"
+    expected = expected.replace("valid dictionary", "mapping").replace("dictionary", "mapping")
+    if item["type"] in ("string_type", "string_sub_type"):
+        expected = f"text{' (put it in quotes)' if item['input'] is not None else ''}"
+        if item["loc"] and isinstance(number := item["loc"][-1], int):
+            where = f"{_dotted(item['loc'][:-1], recipe)}: number {number + 1}"
+    return f"{where or 'the file'} is {shown(item['input'])}; expected {expected}"
 
 
 def _dotted(place: Sequence[str | int], data: Any) -> str:
@@ -54,18 +58,20 @@ def _dotted(place: Sequence[str | int], data: Any) -> str:
         named = isinstance(key, int) and isinstance(inner, dict) and isinstance(inner.get("name"), str)
         parts.append(inner["name"] if named else str(key))
         data = inner
-    return ".".join(part for part in parts if part != "[key]")
+    return ".".join(part for part in parts if part not in ("[key]", ""))
 
 
-def _model_at(place: Sequence[str | int], data: Any) -> type[BaseModel]:
-    """The model that checks the part of the recipe at a path; every key on the way is known."""
-    kind: Any = Recipe
+def _model_at(place: Sequence[str | int], data: Any, model: type[BaseModel]) -> type[BaseModel]:
+    """The model that checks the part of the data at a path; every key on the way is known."""
+    kind: Any = model
     for key in place:
         data = data[key]
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             kind = kind.model_fields[str(key)].annotation
         else:  # a dict or a tuple: its values
             kind = [arg for arg in get_args(kind) if arg is not Ellipsis][-1]
+        if get_origin(kind) is Annotated:
+            kind = get_args(kind)[0]
         if kind == DataConfig:
             kind = reader_config(data["reader"])
         elif get_origin(kind) in (Union, UnionType):

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from vrft_aug.labels import NO_LABEL
-from vrft_aug.nouns import AnswerFormat, Box, Case, Prompt, Rollout, Target, Task, TaskKind
+from vrft_aug.nouns import AnswerFormat, Box, Case, Prompt, Rollout, Target, Task
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.recipe.schema import ModelConfig
 from vrft_aug.scorer import Scorer
+from vrft_aug.tasks.constant_advice import changes, of_data
 from vrft_aug.tasks.frames import frames_without_model
 from vrft_aug.tasks.targets import formatted, target_answer
 from vrft_aug.tasks.taskset import TaskSet
@@ -26,15 +27,8 @@ MOST_CASES = 1000  # scored, drawn with a fixed seed
 MOST_BOXED = 24  # of a localise task: each picture is opened for its size
 MOST_ANSWERS = 24  # free texts and sets of labels that are tried, the commonest first
 MARGIN = 0.05  # of what a right answer earns above no answer: by so much a constant must beat guessing
-
-ADVICE: dict[TaskKind, str] = {
-    "classify": "balance the labels (balance: inverse)",
-    "grade": "balance the grades (balance: inverse), or let near misses earn less",
-    "multilabel": "measure the sets by jaccard or f_beta, or balance the labels",
-    "localise": "train on more pictures with boxes",
-    "choice": "shuffle the options (option_seed), or balance what is right in the data",
-    "answer": "ask more varied questions",
-}
+TRIED = 200  # cases on which changes of the rewards are tried
+HELPS = 0.8  # of the lead is left, at most, by a change that is worth telling
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,12 @@ class ConstantAnswers:
     right: float  # of the right answer, with the same reasoning
     silent: float  # of an empty completion
     cases: int  # that were scored
-    advice: str  # what changes it
+    advice: str = ""  # what changes it, where one earns too much
+
+    @property
+    def lead(self) -> float:
+        """By how much the best constant beats guessing, of the way from no answer to the right one."""
+        return (next(iter(self.rewards.values())) - self.prior) / (abs(self.right - self.silent) or 1.0)
 
     @property
     def warning(self) -> str | None:
@@ -56,11 +55,12 @@ class ConstantAnswers:
         much: what is told is a lead of more than 5 % of the way from no answer to the right one.
         """
         answer, reward = next(iter(self.rewards.items()))
-        if reward - self.prior <= MARGIN * abs(self.right - self.silent):
+        if self.lead <= MARGIN:
             return None
         return (
             f"always answering {answer!r} earns {reward:.3f}, guessing by frequency {self.prior:.3f}, the "
-            f"right answer {self.right:.3f}: a policy may learn to answer so without looking; {self.advice}"
+            f"right answer {self.right:.3f}: a policy may learn to answer so without looking. What helps: "
+            f"{self.advice}"
         )
 
 
@@ -79,21 +79,42 @@ def constant_policies(
     """
     task = scorer.task
     places = _drawn(len(cases), MOST_BOXED if task.kind == "localise" else MOST_CASES)
-    chosen = [cases[place] for place in places]
-    frames = [frame for case in chosen if (frame := frame_of(case)) is not None]
-    if not chosen or (task.kind == "localise") != bool(frames):
+    asked = [(case, prompts[place], frame_of(case)) for place in places for case in [cases[place]]]
+    if not asked or (task.kind == "localise" and any(frame is None for _, _, frame in asked)):
         return None
+    found = _measured(scorer, asked)
+    if found.warning is None:
+        return found
+    tried = asked[:: -(-len(asked) // TRIED)]
+    before = _measured(scorer, tried).lead
+    help_ = [
+        str(change)
+        for change in changes(scorer)
+        if _measured(scorer.adjusted(change.term, change.settings), tried).lead <= HELPS * before
+    ]
+    chosen = [case for case, _, _ in asked]
+    return replace(found, advice="; or ".join(help_) or of_data(task, next(iter(found.rewards)), chosen))
+
+
+Asked = tuple[Case, Prompt, Frame | None]
+
+
+def _measured(scorer: Scorer, asked: Sequence[Asked]) -> ConstantAnswers:
+    """What the constants earn, advice left open."""
+    task = scorer.task
+    chosen = [case for case, _, _ in asked]
+    frames = [frame for _, _, frame in asked if frame is not None and task.kind == "localise"]
 
     def earned(answers: Sequence[str]) -> float:
         """The mean total where case i is answered by `answers[i]`."""
         return fmean(
             scorer.score(
                 case,
-                prompts[place],
+                prompt,
                 Rollout(_completion(answers[i], task.answer_format)),
                 frames[i] if frames else None,
             ).total
-            for i, (case, place) in enumerate(zip(chosen, places, strict=True))
+            for i, (case, prompt, _) in enumerate(asked)
         )
 
     if task.kind == "localise":
@@ -102,9 +123,7 @@ def constant_policies(
         rewards, prior = _of_words(task, chosen, earned)
     right = [target_answer(case, task, frames[i] if frames else None) for i, case in enumerate(chosen)]
     best_first = dict(sorted(rewards.items(), key=lambda item: -item[1]))
-    return ConstantAnswers(
-        best_first, prior, earned(right), earned([""] * len(chosen)), len(chosen), ADVICE[task.kind]
-    )
+    return ConstantAnswers(best_first, prior, earned(right), earned([""] * len(chosen)), len(chosen))
 
 
 Earned = Callable[[Sequence[str]], float]
