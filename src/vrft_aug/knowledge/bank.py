@@ -82,8 +82,8 @@ def _load(path: Path, _changed: int, _size: int) -> KnowledgeBank:
         return KnowledgeBank.model_validate(content)
     except ValidationError as error:
         raise UserError(
-            f"{path}: {explain(error, content, KnowledgeBank)}; expected a knowledge bank, see `vrft knowledge "
-            "show idrid`"
+            f"{path}: {explain(error, content, KnowledgeBank)}; expected a knowledge bank, see "
+            "`vrft knowledge show idrid`"
         ) from None
 
 
