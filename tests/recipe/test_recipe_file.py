@@ -8,7 +8,9 @@ import yaml
 from helpers.data_files import CSV, recipe_mapping, save_recipe_mapping
 from vrft_aug.data.readers.table import CsvData
 from vrft_aug.errors import UserError
+from vrft_aug.nouns import Task
 from vrft_aug.recipe.file import copy_recipe, load_recipe, save_recipe, shipped_recipes
+from vrft_aug.tasks.taskset import TaskSet, stage_scorer
 
 
 @pytest.fixture
@@ -204,3 +206,19 @@ def test_a_run_of_0_1_0_is_read_strictly_and_a_new_recipe_leniently(tmp_path: Pa
     assert {task.answer_mode for task in load_recipe(str(tmp_path / "mine.yaml")).tasks.values()} == {
         "lenient"
     }
+
+
+def test_errors_name_stages_and_their_parts_as_overrides_do(tmp_path: Path) -> None:
+    """What the line names can be typed as an override; of a mixed stage the part too."""
+    mapping = recipe_mapping(tmp_path, "classify", ["dark", "bright"], CSV)
+    mapping["tasks"]["other"] = mapping["tasks"]["look"]
+    rewards = {"format": 0.2, "fuzzy_grade": 1.0}
+    mapping["stages"][0]["mix"] = {"other": {"share": 0.5, "rewards": rewards}}
+    own, mixed = load_recipe(str(save_recipe_mapping(tmp_path / "m.yaml", mapping))).stages[0].parts()
+    assert (own.place, mixed.place) == ("stages.one", "stages.one.mix.other")
+    task = Task("other", "classify", "?", ("dark", "bright"))
+    with pytest.raises(
+        UserError, match=r"^stages\.one\.mix\.other\.rewards: reward 'fuzzy_grade' judges grade"
+    ):
+        stage_scorer(mixed, TaskSet(task, (), ()))
+    assert stage_scorer(own, TaskSet(task, (), ())).task == task

@@ -14,11 +14,13 @@ from vrft_aug.tasks.taskset import TaskSet
 SAMPLED_PICTURES = 16  # opened to see how many tokens a picture takes
 
 
-def check_lengths(policy: Policy, who: str, taskset: TaskSet, completion: int) -> None:
+def check_lengths(
+    policy: Policy, who: str, taskset: TaskSet, completion: int, generated: bool = True
+) -> None:
     """Raise UserError where a prompt and `completion` tokens are longer than the model's context.
 
     Text is measured for every case. Pictures are opened for some: resizing bounds the tokens of all. `who`
-    is named in the message.
+    is named in the message, as overrides call it; a completion that is not `generated` is taught.
     """
     limit = context_length(policy)
     tokens = _text_tokens(policy, taskset.prompts)
@@ -30,9 +32,17 @@ def check_lengths(policy: Policy, who: str, taskset: TaskSet, completion: int) -
         if used + completion > limit:
             raise UserError(
                 f"{who}, case {taskset.cases[longest].id}: its prompt takes {used} tokens and the "
-                f"completion up to {completion}, but {policy.name} was made for {limit}; lower "
-                f"model.max_pixels or max_new_tokens, or inject less knowledge"
+                f"completion up to {completion}, but {policy.name} was made for {limit}; "
+                f"{_advice(who, taskset, longest, generated)}"
             )
+
+
+def _advice(who: str, taskset: TaskSet, longest: int, generated: bool) -> str:
+    """What can be lowered: only what is there."""
+    parts = [f"{who}.max_new_tokens"] if generated else []
+    parts += ["model.max_pixels (smaller pictures)"] if taskset.prompts[longest].images else []
+    parts += [f"{who}.injection.budget (less knowledge)"] if taskset.prompts[longest].knowledge else []
+    return f"lower {' or '.join(parts)}" if parts else "shorten what is taught"
 
 
 def _text_tokens(policy: Policy, prompts: Sequence[Prompt]) -> list[int]:

@@ -40,15 +40,15 @@ def weights_dtype(config: ModelConfig, training: bool) -> torch.dtype:
 
 def check_precision(stage: StageConfig, config: ModelConfig) -> None:
     """Raise UserError where the stage's trainer settings name a precision that loses the updates."""
-    trainer, who = stage.trainer, f"stage {stage.name!r}"
+    trainer, who = stage.trainer, stage.place
     if trainer.get("fp16"):
         raise UserError(
-            f"{who}: trainer.fp16 trains in float16, whose gradients underflow; remove it and set "
+            f"{who}.trainer.fp16 trains in float16, whose gradients underflow; remove it and set "
             "model.dtype to bfloat16 or float32"
         )
     if config.dtype == "bfloat16" and not _adapts(config) and trainer.get("bf16") is False:
         raise UserError(
-            f"{who}: trainer.bf16 is false, but model.dtype is bfloat16, and an update of 1e-6 to a bfloat16 "
+            f"{who}.trainer.bf16 is false, but model.dtype is bfloat16, and an update of 1e-6 to a bfloat16 "
             "weight rounds away; remove trainer.bf16 (then float32 weights compute in bfloat16), or train "
             "with model.lora (a float32 adapter over a bfloat16 base), or set model.dtype to float32"
         )

@@ -11,7 +11,15 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    field_validator,
+    model_validator,
+)
 
 from vrft_aug.data.settings import DATA_ROOT_VARIABLE, DataConfig, Strict, reader_config
 from vrft_aug.errors import UserError
@@ -191,6 +199,7 @@ class StageConfig(Strict):
     prefix_sharing: bool = True  # grpo: compute each prompt once per group; off is the stock trainer
     # trl.GRPOConfig or trl.SFTConfig settings under their own names
     trainer: dict[str, Any] = Field(default_factory=dict)
+    _mixed: str = PrivateAttr("")  # of a part made of `mix`: where in the stage it stands
 
     @field_validator("trainer")
     @classmethod
@@ -203,28 +212,31 @@ class StageConfig(Strict):
     @model_validator(mode="after")
     def _grpo_needs_rewards(self) -> StageConfig:
         if self.method == "grpo" and not self.rewards:
-            raise ValueError(f"stage {self.name!r} uses grpo and names no rewards")
+            raise ValueError("method grpo needs rewards; none is named")
         if self.demonstrations is not None and self.method != "sft":
-            raise ValueError(f"stage {self.name!r} has demonstrations, which sft alone learns from")
+            raise ValueError("demonstrations are what sft alone learns from; the method is grpo")
         if self.mix and self.method != "grpo":
-            raise ValueError(
-                f"stage {self.name!r} mixes tasks, which grpo alone can; its method is {self.method}"
-            )
+            raise ValueError(f"mix is what grpo alone can; the method is {self.method}")
         if self.task in self.mix:
-            raise ValueError(f"stage {self.name!r}: task {self.task!r} stands under task and under mix")
+            raise ValueError(f"task {self.task!r} stands under task and under mix")
         if (mixed := sum(part.share for part in self.mix.values())) >= 1:
-            raise ValueError(
-                f"stage {self.name!r}: the shares under mix come to {mixed:g}; expected less than 1"
-            )
+            raise ValueError(f"the shares under mix come to {mixed:g}; expected less than 1")
         return self
+
+    @property
+    def place(self) -> str:
+        """Where it stands in the recipe, as overrides write it."""
+        return f"stages.{self.name}{self._mixed}"
 
     def parts(self) -> tuple[StageConfig, ...]:
         """The stage as a stage of one task each, its own task first; a stage of one task is its only part."""
         own = self.model_copy(update={"mix": {}})
-        return own, *(
-            own.model_copy(update={"task": task, "injection": part.injection, "rewards": part.rewards})
-            for task, part in self.mix.items()
-        )
+        return own, *(own._with(task, part) for task, part in self.mix.items())
+
+    def _with(self, task: str, part: MixedTask) -> StageConfig:
+        made = self.model_copy(update={"task": task, "injection": part.injection, "rewards": part.rewards})
+        made._mixed = f".mix.{task}"
+        return made
 
     def shares(self) -> tuple[float, ...]:
         """The share of every part in the prompts; they sum to 1."""
@@ -261,7 +273,7 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _tasks_exist(self) -> Recipe:
-        users = [(f"stage {s.name!r}", p.task, p.injection) for s in self.stages for p in s.parts()]
+        users = [(p.place, p.task, p.injection) for s in self.stages for p in s.parts()]
         users.append(("evaluation", self.evaluation.task, self.evaluation.injection))
         for who, task, injection in users:
             if task not in self.tasks:

@@ -86,6 +86,8 @@ def check_balance(task: Task, balance: Balance) -> None:
                 )
         missing = [label for label in task.labels if label not in balance]
         if missing:
-            raise UserError(f"balance gives no weight for {missing[0]!r} of task {task.name!r}")
+            raise UserError(
+                f"label {missing[0]!r} of task {task.name!r} is missing in balance; it weighs every label"
+            )
     if balance != "none" and task.kind not in ("classify", "grade", "multilabel"):
         raise UserError(f"balance {balance!r} weighs labels; task {task.name!r} is of kind {task.kind!r}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from vrft_aug.data.cases import load_cases
+from vrft_aug.errors import UserError
 from vrft_aug.knowledge.bank import KnowledgeBank, load_bank
 from vrft_aug.knowledge.count import Count, injection_count, words
 from vrft_aug.nouns import Case, Prompt, Task
@@ -86,4 +87,8 @@ def draw(cases: Sequence[Case], limit: int | None) -> tuple[Case, ...]:
 
 def stage_scorer(stage: StageConfig, taskset: TaskSet) -> Scorer:
     """The scorer of a stage's rewards on its training cases; UserError as `Scorer` raises it."""
-    return Scorer(taskset.task, stage.rewards, taskset.bank, count_labels(taskset.task, taskset.cases))
+    counts = count_labels(taskset.task, taskset.cases)
+    try:
+        return Scorer(taskset.task, stage.rewards, taskset.bank, counts)
+    except UserError as error:
+        raise type(error)(f"{stage.place}.rewards: {error}") from error.__cause__

@@ -36,7 +36,7 @@ def named_loggers(stage: StageConfig) -> list[str]:
     for name in names:
         if name not in ("none", "all", *available):
             raise UserError(
-                f"stage {stage.name!r}: trainer.report_to names {name!r}, which is not installed; "
+                f"{stage.place}.trainer.report_to names {name!r}, which is not installed; "
                 f"run `pip install {name}`, or take one of: {', '.join(['none', *sorted(available)])}"
             )
     return [name for name in names if name != "none"]

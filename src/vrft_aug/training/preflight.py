@@ -51,7 +51,7 @@ def _taskset(recipe: Recipe, part: StageConfig, policy: Policy) -> TaskSet:
     if part.method == "grpo":
         stage_scorer(part, taskset)
     completion = part.max_new_tokens if part.method == "grpo" else _longest_target(policy, taskset)
-    check_lengths(policy, f"stage {part.name!r}", taskset, completion)
+    check_lengths(policy, part.place, taskset, completion, part.method == "grpo")
     return taskset
 
 

@@ -88,7 +88,7 @@ def generation_round(stage: StageConfig, settings: GRPOConfig) -> tuple[int, int
     rounds, rest = divmod(stage.steps * accumulation, micro_batches)
     if rest or max(micro_batches, accumulation) % min(micro_batches, accumulation):
         raise UserError(
-            f"stage {stage.name!r}: {stage.steps} steps of {accumulation} micro-batches are no whole number "
+            f"{stage.place}: {stage.steps} steps of {accumulation} micro-batches are no whole number "
             f"of generation rounds of {micro_batches} (steps_per_generation x num_iterations); change one"
         )
     prompts = settings.generation_batch_size // settings.num_generations
@@ -99,7 +99,7 @@ def _accumulation(stage: StageConfig, batch: int, what: str) -> int:
     steps = stage.trainer.get("gradient_accumulation_steps", 1)
     if not isinstance(steps, int) or steps < 1 or batch % steps:
         raise UserError(
-            f"stage {stage.name!r}: gradient_accumulation_steps is {steps!r}; "
+            f"{stage.place}.trainer.gradient_accumulation_steps is {steps!r}; "
             f"expected a divisor of {what} ({batch})"
         )
     return steps
@@ -139,19 +139,17 @@ def _build(
     try:
         return config_class(**(general | defaults | stage.trainer | fixed))
     except (TypeError, ValueError) as error:
-        raise UserError(f"stage {stage.name!r}: trainer: {' '.join(str(error).split())}") from None
+        raise UserError(f"{stage.place}.trainer: {' '.join(str(error).split())}") from None
 
 
 def _check(config_name: str, stage: StageConfig, known: dict[str, Any], key: str, value: Any) -> None:
     """TRL knows the setting, it is the user's to set, and a number is where a number belongs."""
     if key in FIXED:
-        raise UserError(f"stage {stage.name!r}: trainer.{key} is set by {FIXED[key]}")
+        raise UserError(f"{stage.place}.trainer.{key} is set by {FIXED[key]}")
     if key not in known:
         raise UserError(
-            f"stage {stage.name!r}: trl.{config_name} has no setting {key!r}{nearest(key, known)}"
+            f"{stage.place}.trainer: trl.{config_name} has no setting {key!r}{nearest(key, known)}"
         )
     numeric = isinstance(known[key], int | float) and not isinstance(known[key], bool)
     if numeric and isinstance(value, str):
-        raise UserError(
-            f"stage {stage.name!r}: trainer.{key} is {value!r}; expected a number like {known[key]}"
-        )
+        raise UserError(f"{stage.place}.trainer.{key} is {value!r}; expected a number like {known[key]}")
