@@ -216,6 +216,20 @@ def test_separators_and_encodings(tmp_path: Path, kind: str) -> None:
     }
 
 
+@pytest.mark.parametrize(("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_a_wrong_separator_is_told_by_name(tmp_path: Path, separator: str, name: str) -> None:
+    names = draw(tmp_path / "images", (f"a{n}.png" for n in range(12)))
+    rows = [["image", "label"], *([one, "ab"[n % 2]] for n, one in enumerate(names))]
+    (tmp_path / "t.csv").write_text("".join(separator.join(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match=rf"t\.csv has {name}.* between its columns, but data\.separator"):
+        read_cases(tmp_path, CSV | {"separator": "comma"}, "classify", ["a", "b"])
+    assert len(read_cases(tmp_path, CSV, "classify", ["a", "b"])) == 12
+    _, notes = read_splits(tmp_path, CSV, "classify", ["a", "b"])
+    assert any(name in note.text for note in notes)
+    word = {";": "semicolon", "\t": "tab", "|": "bar"}[separator]
+    assert len(read_cases(tmp_path, CSV | {"separator": word}, "classify", ["a", "b"])) == 12
+
+
 def test_two_eyes_of_a_patient_are_one_case(tmp_path: Path) -> None:
     draw(tmp_path / "images", (f"{n}_{side}.png" for n in range(4) for side in "LR"))
     rows = [[str(n), f"{n}_L.png", f"{n}_R.png", ("train", "test")[n // 2], str(n % 2)] for n in range(4)]

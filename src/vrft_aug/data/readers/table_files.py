@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vrft_aug.data.notes import note
-from vrft_aug.data.readers.table_text import Dialect, open_text, text_rows
+from vrft_aug.data.readers.table_text import Dialect, open_text, separated_by, text_rows
 from vrft_aug.data.sources import absent
 from vrft_aug.errors import UserError, nearest, shown
 
@@ -94,6 +94,11 @@ def check_columns(path: Path, header: Sequence[str], columns: dict[str, str | No
         if column is not None and column not in header:
             named = [name for name in header if name]
             listed = ", ".join(named[:30]) + (f" and {len(named) - 30} more" if len(named) > 30 else "")
+            if (found := separated_by(header)) is not None:
+                raise UserError(
+                    f"{path} has {found} between its columns, but data.separator says otherwise, so that it "
+                    f"has no column {column!r} ({setting}); remove data.separator, which is then found out"
+                )
             raise UserError(
                 f"{path} has no column {column!r} ({setting}){nearest(column, named)}; "
                 f"its columns are {listed or 'none, it is empty'}"

@@ -9,9 +9,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vrft_aug.data.notes import note
 from vrft_aug.errors import UserError, nearest, shown
 
-SEPARATORS = (",", ";", "\t", "|")
+SEPARATORS = {",": "commas", ";": "semicolons (;)", "\t": "tabs", "|": "bars (|)"}  # and how they are called
+NAMED = {"tab": "\t", "tabs": "\t", "\\t": "\t", "semicolon": ";", "comma": ",", "bar": "|"}  # in a recipe
 BOMS = {  # longest first: the UTF-32 mark begins with that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -93,10 +95,17 @@ def text_rows(
     path: Path, dialect: Dialect, wanted: Collection[str]
 ) -> tuple[Sequence[str], Iterable[tuple[int, list[str]]]]:
     """Header, and every row with the number of the line that it ends in."""
-    if dialect.separator is not None and len(dialect.separator) != 1:
-        raise UserError(f"data.separator is {shown(dialect.separator)}; expected one character, like ;")
+    given = NAMED.get(dialect.separator or "", dialect.separator)
+    if given is not None and len(given) != 1:
+        raise UserError(
+            f"data.separator is {shown(given)}; expected one character, like ;, or tab, semicolon, comma, bar"
+        )
     file = open_text(path, dialect)
-    separator = dialect.separator or _separator(file, wanted)
+    separator = given or _separator(file, wanted)
+    if separator != ",":
+        note(
+            f"{path.name} is read as a table with {SEPARATORS.get(separator, separator)} between its columns"
+        )
     file.seek(0)
     reader = csv.reader(file, delimiter=separator, strict=True)
     return next(reader, []), _numbered(reader, path)
@@ -111,9 +120,17 @@ def _numbered(reader: Iterator[list[str]], path: Path) -> Iterator[tuple[int, li
         raise UserError(f"{path} cannot be read as a UTF-8 CSV file: line {line}: {error}") from None
 
 
+def separated_by(header: Sequence[str]) -> str | None:
+    """What a header that was read as one column holds instead, such as tabs; None where it holds none."""
+    names = [name for name in header if name]
+    found = {sep: names[0].count(sep) for sep in SEPARATORS} if len(names) == 1 else {}
+    best = max(found, key=found.__getitem__, default="")
+    return SEPARATORS[best] if found.get(best) else None
+
+
 def _separator(file: io.StringIO, wanted: Collection[str]) -> str:
     """The one that gives most of the wanted columns, then most columns, the comma before others."""
-    best, most = SEPARATORS[0], (-1, -1)
+    best, most = ",", (-1, -1)
     for separator in SEPARATORS:
         file.seek(0)
         try:
