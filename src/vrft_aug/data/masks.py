@@ -129,12 +129,12 @@ def _boxes_of(
         for value, name in rules.values.items():
             inside = _of_value(values, value)
             _refuse_full(inside, f"value {value} of {file}", case, rules)
-            yield from _parts(inside, rules.min_area, name)
+            yield from connected_boxes(inside, rules.min_area, name)
         _refuse_unlisted(values, file, case, rules)
         return
     inside = _inside(values, lossy, file, case, rules)
     _refuse_full(inside, str(file), case, rules)
-    yield from _parts(inside, rules.min_area, label)
+    yield from connected_boxes(inside, rules.min_area, label)
 
 
 def _read(file: Path, size: tuple[int, int], case: str) -> tuple[Values, bool]:
@@ -213,7 +213,8 @@ def _refuse_full(inside: NDArray[np.bool_], what: str, case: str, rules: MaskRul
         )
 
 
-def _parts(inside: NDArray[np.bool_], min_area: int, label: str) -> Iterator[Box]:
+def connected_boxes(inside: NDArray[np.bool_], min_area: int, label: str) -> Iterator[Box]:
+    """A box around every connected part of at least `min_area` pixels, (height, width)."""
     from scipy import ndimage  # a quarter of a second, which masks alone need
 
     parts, _ = ndimage.label(inside, structure=TOUCHING)

@@ -35,6 +35,7 @@ READERS = {
     "cvat": "vrft_aug.data.readers.cvat:read_cvat",
     "json": "vrft_aug.data.readers.records:read_questions",
     "dicom": "vrft_aug.data.readers.dicom:read_dicom",
+    "volume": "vrft_aug.data.readers.volume_files:read_volumes",
     "npz": "vrft_aug.data.readers.own_arrays:read_npz",
     "huggingface": "vrft_aug.data.readers.hugging_face:read_huggingface",
     "webdataset": "vrft_aug.data.readers.tar_shards:read_webdataset",

@@ -35,11 +35,17 @@ def choose(choice: FrameChoice, count: int, where: str, setting: str) -> list[in
     return [place % count for place in choice]
 
 
+def grid(count: int) -> tuple[int, int]:
+    """(columns, rows) of a grid as square as can be."""
+    columns = math.ceil(math.sqrt(count))
+    return columns, math.ceil(count / columns)
+
+
 def montage(pictures: Sequence[Image.Image]) -> Image.Image:
     """Pictures of one size side by side, row by row, in a grid as square as can be; black where it ends."""
-    columns = math.ceil(math.sqrt(len(pictures)))
+    columns, rows = grid(len(pictures))
     width, height = pictures[0].size
-    whole = Image.new("RGB", (columns * width, math.ceil(len(pictures) / columns) * height))
+    whole = Image.new("RGB", (columns * width, rows * height))
     for place, picture in enumerate(pictures):
         whole.paste(picture, (place % columns * width, place // columns * height))
     return whole

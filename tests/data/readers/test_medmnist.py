@@ -12,7 +12,7 @@ import pytest
 from helpers.data_files import GRADES, MEDMNIST, save_arrays, save_medmnist
 from vrft_aug.answer import parse
 from vrft_aug.data.cases import load_cases
-from vrft_aug.data.readers.medmnist_labels import LABELS, MULTI_LABEL
+from vrft_aug.data.readers.medmnist_labels import LABELS, MULTI_LABEL, VOLUMES
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Case, Rollout
 from vrft_aug.recipe.schema import TaskConfig
@@ -154,3 +154,47 @@ def test_labels_that_no_list_can_hold(labels: list[str], message: str) -> None:
     data = {"reader": "medmnist", "dataset": "chestmnist"}
     with pytest.raises(ValueError, match=message):
         TaskConfig.model_validate({"kind": "multilabel", "question": "?", "labels": labels, "data": data})
+
+
+def save_solid(root: Path, dataset: str, size: int = 28) -> np.ndarray:
+    """A 3-D set of two volumes a label; the training volumes."""
+    labels = len(VOLUMES[dataset])
+    rng = np.random.default_rng(1)
+    arrays: dict[str, np.ndarray] = {}
+    for split in ("train", "val", "test"):
+        arrays[f"{split}_images"] = rng.integers(0, 256, (2 * labels, size, size, size), dtype=np.uint8)
+        arrays[f"{split}_labels"] = (np.arange(2 * labels, dtype=np.uint8) % labels)[:, None]
+    save_arrays(root / f"{dataset}{'' if size == 28 else f'_{size}'}.npz", arrays)
+    return arrays["train_images"]
+
+
+@pytest.mark.parametrize("dataset", VOLUMES)
+def test_every_3d_set_loads_as_slices(tmp_path: Path, dataset: str) -> None:
+    volumes, labels = save_solid(tmp_path, dataset), list(VOLUMES[dataset])
+    cases = load(tmp_path, "train", labels, dataset=dataset)
+    assert [case.target.label for case in cases] == labels * 2
+    assert np.array_equal(np.asarray(cases[1].images[0].open())[..., 0], volumes[1, 14])
+    several = load(tmp_path, "train", labels, dataset=dataset, slices=4, axis=2)[3]
+    assert [np.asarray(image.open())[0, 5, 1] for image in several.images] == [
+        volumes[3, 0, 5, number] for number in (3, 10, 17, 24)
+    ]
+    (whole,) = load(tmp_path, "train", labels, dataset=dataset, slices=4, axis=1, montage=True)[0].images
+    pixels = np.asarray(whole.open())[..., 0]
+    assert pixels.shape == (56, 56) and np.array_equal(pixels[28:, :28], volumes[0][:, 17])
+
+
+def test_what_is_no_3d_set_is_refused(tmp_path: Path) -> None:
+    save_solid(tmp_path, "vesselmnist3d", 64)
+    labels = list(VOLUMES["vesselmnist3d"])
+    assert load(tmp_path, "test", labels, dataset="vesselmnist3d", size=64)[0].images[0].open().size == (
+        64,
+        64,
+    )
+    save_medmnist(tmp_path / "vesselmnist3d.npz", 2)
+    with pytest.raises(UserError, match=r"\(7, 28, 28, 3\); expected uint8 \(n, d, h, w\)"):
+        load(tmp_path, "test", labels, dataset="vesselmnist3d")
+    save_solid(tmp_path, "vesselmnist3d")
+    with pytest.raises(UserError, match=r"data\.slices names 28"):
+        load(tmp_path, "test", labels, dataset="vesselmnist3d", slices=[28])
+    with pytest.raises(UserError, match="did you mean 'vesselmnist3d'"):
+        load(tmp_path, "test", labels, dataset="vesselmnist")

@@ -7,7 +7,7 @@ many files match or what DICOM's own words for a view are, never what a file say
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -47,11 +47,8 @@ def read_dicom(config: DicomData, task: Task, root: Path, split: str) -> list[Ca
             f"task {task.name!r} is of kind localise, which reader dicom does not do; readers csv and coco "
             "take DICOM files as images"
         )
-    if config.window is not None and not config.window[1] >= 1:
-        raise UserError(
-            f"data.window is {list(config.window)}; expected [centre, width] with a width of 1 or more"
-        )
-    found = _chosen(config, find_instances(root / config.folder))
+    check_window(config.window)
+    found = chosen_instances(config.only, find_instances(root / config.folder))
     key = patient_key(root)
     items = [_item(one, key) for one in found]
     if config.label_header is not None:
@@ -59,13 +56,7 @@ def read_dicom(config: DicomData, task: Task, root: Path, split: str) -> list[Ca
             raise UserError("data.label_header and data.table contradict each other; remove one of them")
         items = [_filed(config, task, one, item) for one, item in zip(found, items, strict=True)]
     truths = label_items(config, task, root, items)
-    burned = sum(one.burned_in for one in found)
-    if burned:
-        note(
-            f"{burned:,} of {len(found):,} DICOM files say that text is burned into their pixels, which may "
-            "name the patient and be seen by the model",
-            "warning",
-        )
+    tell_burned_in(found)
     cases: list[Case] = []
     for one, item, truth in zip(found, items, truths, strict=True):
         if truth is not None and truth.split == split:
@@ -73,10 +64,16 @@ def read_dicom(config: DicomData, task: Task, root: Path, split: str) -> list[Ca
     return cases
 
 
-def _chosen(config: DicomData, found: Sequence[Instance]) -> list[Instance]:
-    """The files whose words are those that the recipe wants."""
+def check_window(window: tuple[float, float] | None) -> None:
+    """Raise UserError for a window without a width."""
+    if window is not None and not window[1] >= 1:
+        raise UserError(f"data.window is {list(window)}; expected [centre, width] with a width of 1 or more")
+
+
+def chosen_instances(only: Mapping[Word, Sequence[str]], found: Sequence[Instance]) -> list[Instance]:
+    """The files whose words are those that the recipe wants; UserError where none are."""
     kept = list(found)
-    for name, words in config.only.items():
+    for name, words in only.items():
         wanted = {word.strip().upper() for word in words}
         left = [one for one in kept if one.values[name].upper() in wanted]
         if not left:
@@ -95,16 +92,30 @@ def _word(name: str, value: str) -> str:
 
 
 def _item(one: Instance, key: bytes) -> Item:
-    values = one.values
-    owner = (one.issuer, values["patient_id"])
-    if not values["patient_id"]:
-        owner = ("study", values["study_instance_uid"])
     return Item(
         name=one.name,
-        case=pseudonym(key, "picture", values["sop_instance_uid"] or one.name),
-        patient=pseudonym(key, "patient", *owner) if owner[1] else "",
-        keys=values,
+        case=pseudonym(key, "picture", one.values["sop_instance_uid"] or one.name),
+        patient=patient_of(one, key),
+        keys=one.values,
     )
+
+
+def patient_of(one: Instance, key: bytes) -> str:
+    """The keyed hash of the patient, of the study where a file names none; "" where it says neither."""
+    owner = (one.issuer, one.values["patient_id"])
+    if not one.values["patient_id"]:
+        owner = ("study", one.values["study_instance_uid"])
+    return pseudonym(key, "patient", *owner) if owner[1] else ""
+
+
+def tell_burned_in(found: Sequence[Instance]) -> None:
+    """Warn of files that say that text is burned into their pixels."""
+    if burned := sum(one.burned_in for one in found):
+        note(
+            f"{burned:,} of {len(found):,} DICOM files say that text is burned into their pixels, which may "
+            "name the patient and be seen by the model",
+            "warning",
+        )
 
 
 def _filed(config: DicomData, task: Task, one: Instance, item: Item) -> Item:

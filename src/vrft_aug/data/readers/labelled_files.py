@@ -83,7 +83,10 @@ def label_items(config: LabelledFiles, task: Task, root: Path, items: Sequence[I
 
     Raises UserError where a table or folders do not fit.
     """
-    if config.table is None:
+    if config.table is None and task.kind == "localise":  # its truth are boxes, which lie elsewhere
+        found: list[_Row | None] = [_Row(None, None, None, f"case {item.case}") for item in items]
+        source = ""
+    elif config.table is None:
         found = _by_folder(config, task, items)
         source = "the names of folders"
     else:

@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
 
 from vrft_aug.data.images import ArrayImage
-from vrft_aug.data.npz import read_array, read_header
-from vrft_aug.data.readers.medmnist_labels import LABELS, MULTI_LABEL
+from vrft_aug.data.npz import read_array, read_header, read_row
+from vrft_aug.data.readers.medmnist_labels import LABELS, MULTI_LABEL, VOLUMES
 from vrft_aug.data.settings import DataConfig
+from vrft_aug.data.slices import FrameChoice, choose, montage
 from vrft_aug.data.sources import absent
 from vrft_aug.errors import UserError, nearest
-from vrft_aug.nouns import Case, Target, Task
+from vrft_aug.nouns import Case, ImageRef, Target, Task
 
 SPLIT_KEYS = {"train": "train", "validation": "val", "test": "test"}
 
 
 class MedMnistData(DataConfig):
-    """A MedMNIST .npz file, `<root>/<dataset>.npz` or `<dataset>_<size>.npz` where size is not 28."""
+    """A MedMNIST .npz file, 2-D or 3-D: `<root>/<dataset>.npz`, or `<dataset>_<size>.npz` where not 28."""
 
     dataset: str
     size: Literal[28, 64, 128, 224] = 28
     fetch: bool = False  # download through the `medmnist` package where the file is absent
+    # Of the 3-D sets, which do not say how their axes lie in the patient:
+    axis: Literal[0, 1, 2] = 0  # that slices are cut across
+    slices: FrameChoice = "middle"
+    montage: bool = False  # all chosen slices as one picture, rather than a picture each
+
+
+@dataclass(frozen=True)
+class ArraySlices:
+    """Slices of volume `index` of the uint8 array `key`, (n, d, h, w): one, or several in a grid."""
+
+    path: Path
+    key: str
+    index: int
+    axis: int
+    numbers: tuple[int, ...]
+
+    def open(self) -> Image.Image:
+        """The picture as RGB; UserError where the file cannot be read."""
+        volume = read_row(self.path, self.key, self.index)
+        pictures = [Image.fromarray(np.take(volume, n, axis=self.axis)).convert("RGB") for n in self.numbers]
+        return pictures[0] if len(pictures) == 1 else montage(pictures)
 
 
 def read_medmnist(config: MedMnistData, task: Task, root: Path, split: str) -> list[Case]:
@@ -31,6 +57,7 @@ def read_medmnist(config: MedMnistData, task: Task, root: Path, split: str) -> l
     where the task's labels do not fit the set, see `label_order`.
     """
     names = label_order(config.dataset, task)
+    solid = config.dataset in VOLUMES
     path = npz_path(config, root)
     if not path.is_file():
         if not config.fetch:
@@ -39,26 +66,42 @@ def read_medmnist(config: MedMnistData, task: Task, root: Path, split: str) -> l
     key = SPLIT_KEYS[split]
     shape, dtype = read_header(path, f"{key}_images")
     labels = read_array(path, f"{key}_labels")
-    if dtype != "uint8" or len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] != 3):
-        raise UserError(f"{path}: {key}_images is {dtype} {shape}; expected uint8 (n, h, w) or (n, h, w, 3)")
-    if shape[1:3] != (config.size, config.size):
-        raise UserError(
-            f"{path}: images are {shape[2]} x {shape[1]} pixels; the recipe expects size {config.size}"
-        )
+    _check_images(config, path, key, shape, dtype)
+    numbers = choose(config.slices, config.size, f"{path}", "data.slices") if solid else []
+    groups = [tuple(numbers)] if config.montage else [(number,) for number in numbers]
     several = config.dataset in MULTI_LABEL
     wanted = shape[0] * (len(names) if several else 1)
     if labels.dtype.kind not in "iu" or len(labels) != shape[0] or labels.size != wanted:
         raise UserError(f"{path}: {key}_labels is {labels.dtype} {labels.shape}; expected {wanted} integers")
     cases = []
-    for index, numbers in enumerate(labels.reshape(shape[0], -1).tolist()):
+    for index, values in enumerate(labels.reshape(shape[0], -1).tolist()):
         id = f"{config.dataset}/{split}/{index}"  # the same picture at every size
-        for number in numbers:
+        for number in values:
             if not 0 <= number < (2 if several else len(names)):
                 has = "0 or 1 for each label" if several else f"0 to {len(names) - 1}"
                 raise UserError(f"{path}: case {id} has label {number}; {config.dataset} has {has}")
-        target = _findings(names, numbers) if several else Target(label=names[numbers[0]])
-        cases.append(Case(id=id, images=(ArrayImage(path, f"{key}_images", index),), target=target))
+        target = _findings(names, values) if several else Target(label=names[values[0]])
+        images: tuple[ImageRef, ...] = (ArrayImage(path, f"{key}_images", index),)
+        if solid:
+            images = tuple(ArraySlices(path, f"{key}_images", index, config.axis, group) for group in groups)
+        cases.append(Case(id=id, images=images, target=target))
     return cases
+
+
+def _check_images(
+    config: MedMnistData, path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> None:
+    """Raise UserError where an array is not the images that the recipe expects."""
+    solid = config.dataset in VOLUMES
+    cube = len(shape) == 4 and shape[3] != 3
+    flat = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
+    if dtype != "uint8" or not (cube if solid else flat):
+        expected = "(n, d, h, w)" if solid else "(n, h, w) or (n, h, w, 3)"
+        raise UserError(f"{path}: {key}_images is {dtype} {shape}; expected uint8 {expected}")
+    sides = shape[1:] if solid else shape[1:3]
+    if set(sides) != {config.size}:
+        found = f"images are {' x '.join(map(str, sides[::-1]))} pixels"
+        raise UserError(f"{path}: {found}; the recipe expects size {config.size}")
 
 
 def _findings(names: tuple[str, ...], numbers: list[int]) -> Target:
@@ -73,15 +116,16 @@ def npz_path(config: MedMnistData, root: Path) -> Path:
 def label_order(dataset: str, task: Task) -> tuple[str, ...]:
     """The task's label for each integer label of the set.
 
-    By name where the task uses exactly the names of `LABELS`, in whatever clinical order; else by order,
-    the task's first label for 0. Raises UserError where the numbers of labels differ, or where a name of
-    the set stands in another's place, for then one of the two readings would silently be wrong.
+    By name where the task uses exactly the names of `LABELS` or `VOLUMES`, in whatever clinical order; else
+    by order, the task's first label for 0. Raises UserError where the numbers of labels differ, or where a
+    name of the set stands in another's place, for then one of the two readings would silently be wrong.
     """
-    if dataset not in LABELS:
+    known = LABELS | VOLUMES
+    if dataset not in known:
         raise UserError(
-            f"MedMNIST has no 2-D set {dataset!r}{nearest(dataset, LABELS)}; it has {', '.join(LABELS)}"
+            f"MedMNIST has no set {dataset!r}{nearest(dataset, known)}; it has {', '.join(known)}"
         )
-    ours = LABELS[dataset]
+    ours = known[dataset]
     kinds = ("multilabel",) if dataset in MULTI_LABEL else ("classify", "grade")
     if task.kind not in kinds:
         has = "several labels per image" if dataset in MULTI_LABEL else "one label per image"

@@ -1,4 +1,4 @@
-"""The 2-D sets of MedMNIST: what their integer labels 0, 1, 2, ... mean.
+"""The sets of MedMNIST: what their integer labels 0, 1, 2, ... mean.
 
 Source: Yang et al., MedMNIST v2, Scientific Data 10, 41 (2023). RetinaMNIST ships the grades as bare
 numbers; they are those of the international clinical diabetic retinopathy scale.
@@ -84,4 +84,24 @@ LABELS: dict[str, tuple[str, ...]] = {
     "organamnist": _ORGANS,
     "organcmnist": _ORGANS,
     "organsmnist": _ORGANS,
+}
+VOLUMES: dict[str, tuple[str, ...]] = {  # the 3-D sets
+    "organmnist3d": (
+        "liver",
+        "right kidney",
+        "left kidney",
+        "right femur",
+        "left femur",
+        "bladder",
+        "heart",
+        "right lung",
+        "left lung",
+        "spleen",
+        "pancreas",
+    ),
+    "nodulemnist3d": ("benign", "malignant"),
+    "adrenalmnist3d": ("normal", "hyperplasia"),
+    "fracturemnist3d": ("buckle rib fracture", "nondisplaced rib fracture", "displaced rib fracture"),
+    "vesselmnist3d": ("vessel", "aneurysm"),
+    "synapsemnist3d": ("inhibitory synapse", "excitatory synapse"),
 }
