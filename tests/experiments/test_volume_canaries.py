@@ -1,4 +1,4 @@
-"""No text of a NIfTI header, its extensions or a DICOM series reaches anything that a whole run writes or prints."""
+"""No text of a NIfTI header, its extensions or a DICOM series reaches what a whole run writes or prints."""
 
 from __future__ import annotations
 
@@ -81,8 +81,11 @@ def broken(path: Path) -> dict[str, bytes]:
     """A NIfTI file broken in ways that make nibabel quote its header."""
     raw = bytearray(gzip.decompress(path.read_bytes()))
     made = {"cut": bytes(raw[:600]), "no magic": bytes(raw[:344] + b"Zz9" + raw[347:])}
-    for name, at, value in (("a wrong type", 70, b"\xff\x7f"), ("a wrong size", 42, b"\xff\x7f\xff\x7f\xff\x7f"),
-                            ("an extension without end", 352, b"\x10\xff\xff\x7f")):  # fmt: skip
+    for name, at, value in (
+        ("a wrong type", 70, b"\xff\x7f"),
+        ("a wrong size", 42, b"\xff\x7f\xff\x7f\xff\x7f"),
+        ("an extension without end", 352, b"\x10\xff\xff\x7f"),
+    ):
         made[name] = bytes(raw[:at] + value + raw[at + len(value) :])
     return {name: gzip.compress(content) for name, content in made.items()}
 
@@ -103,16 +106,12 @@ def test_a_whole_road_tells_nothing_of_the_headers(tmp_path: Path) -> None:
         "report": vrft("report", str(run)),
     }
     assert "planes shown: axial" in printed["check"] and "burned into their pixels" in printed["check"]
-    for one, wrong in (
-        (5, broken(root / "scans/v5/scan.nii.gz")),
-        (7, broken(root / "scans/v7/scan.nii.gz")),
-    ):
-        path = root / f"scans/v{one}/scan.nii.gz"
-        whole = path.read_bytes()
-        for name, content in wrong.items():
-            path.write_bytes(content)
-            printed[f"check, {name} {one}"] = vrft("check", str(file), "--decode", code=2)
-        path.write_bytes(whole)
+    path = root / "scans/v5/scan.nii.gz"
+    whole = path.read_bytes()
+    for name, content in broken(path).items():
+        path.write_bytes(content)
+        printed[f"check, {name}"] = vrft("check", str(file), "--decode", code=2)
+    path.write_bytes(whole)
     dicom = root / "scans/v4/1.dcm"
     whole = dicom.read_bytes()
     dicom.write_bytes(whole[:-200])
