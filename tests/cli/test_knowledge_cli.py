@@ -8,10 +8,15 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from helpers.shades import shade_recipe
+from helpers.written_bank import CONTENT, agree_to, changed, write_bank
 from vrft_aug.cli import app
+from vrft_aug.errors import UserError
 from vrft_aug.evaluation.provenance import knowledge_uses
 from vrft_aug.knowledge.bank import load_bank, shipped_banks
+from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.recipe.file import load_recipe
+from vrft_aug.recipe.schema import Injection
+from vrft_aug.tasks.taskset import load_taskset
 
 FEW = [f"tasks.{task}.data.{split}=2" for task in ("lesions", "grade") for split in ("train", "test")]
 
@@ -74,6 +79,70 @@ def test_a_broken_bank_ends_in_one_line(tmp_path: Path) -> None:
     assert "cannot be read as UTF-8" in vrft("knowledge", "show", path).stderr
 
 
+WRONG = {
+    "an unknown finding": (
+        ("classes", "mild", "typical"),
+        {"atlas": ["dotts"]},
+        "class 'mild': finding 'dotts' is not listed under findings; did you mean 'dots'?",
+    ),
+    "a circle": (
+        ("findings", "dots"),
+        {"includes": ["lesions"]},
+        "findings include each other in a circle: dots -> lesions -> dots",
+    ),
+    "a finding that excludes its own kind": (
+        ("findings", "dots"),
+        {"excludes": ["lesions"]},
+        "finding 'dots' excludes 'lesions', though one is a kind of the other",
+    ),
+    "an unknown finding to exclude": (
+        ("findings", "dots"),
+        {"excludes": ["blot"]},
+        "finding 'dots' excludes 'blot', which is not listed under findings; did you mean 'blots'?",
+    ),
+    "a class that excludes what defines it": (
+        ("classes", "mild", "excludes"),
+        {"book": ["lesions"]},
+        "class 'mild': is told by 'dots' and excludes 'lesions', of which it is a kind",
+    ),
+    "a word twice": (
+        ("findings", "haze"),
+        ["Stain"],
+        "findings 'blots' and 'haze' are both called 'Stain'",
+    ),
+    "a class name twice": (
+        ("classes", "severe", "synonyms"),
+        ["Mild"],
+        "classes 'mild' and 'severe' are both called 'Mild'",
+    ),
+    "a source missing": (
+        ("classes", "mild", "source"),
+        None,
+        "class 'mild': definition names no source; expected one of atlas, book, review",
+    ),
+    "a source that is none": (
+        ("classes", "mild", "excludes"),
+        {"atlass": ["blots"]},
+        "class 'mild': excludes 'blots' has the unknown source 'atlass'; did you mean 'atlas'?",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_a_faulty_bank_is_one_line_with_file_class_and_near_name(tmp_path: Path, fault: str) -> None:
+    path, value, says = WRONG[fault]
+    bank = write_bank(tmp_path, changed(path, value))
+    checked = vrft("knowledge", "check", bank)
+    assert (checked.exit_code, checked.stderr.count("\n")) == (2, 1)
+    assert checked.stderr.startswith(f"error: knowledge bank {bank}: {says}") and len(checked.stderr) < 500
+    own = [*FEW, f"tasks.grade.knowledge={bank}", "tasks.grade.labels=[none, mild, severe]"]
+    refused = vrft("check", "fundus-demo", *own)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert refused.stderr.startswith(f"error: task 'grade': knowledge bank {bank}: {says}")
+    with pytest.raises(UserError, match=r"^task 'grade': knowledge bank "):  # as training and scoring begin
+        load_taskset(load_recipe("fundus-demo", own), "grade", "train", Injection(), BoxSpace("processed"))
+
+
 def test_a_run_says_which_banks_it_was_told_and_that_nobody_reviewed_them(tmp_path: Path) -> None:
     recipe = load_recipe("fundus-demo", ["evaluation.injection.style=attributes"])
     uses = knowledge_uses(recipe)
@@ -109,3 +178,118 @@ def test_prompt_counts_tokens_by_part() -> None:
     assert sum(shown["parts"].values()) == shown["tokens"]
     assert shown["parts"]["image"] == 49 and shown["parts"]["knowledge"] > 50
     assert set(shown["parts"]) == {"system", "question", "knowledge", "image", "chat"}
+
+
+def test_try_prints_lines_or_json(tmp_path: Path) -> None:
+    bank, file = write_bank(tmp_path), tmp_path / "s.jsonl"
+    file.write_text('{"class": "mild", "text": "Dots, no stains."}\n', encoding="utf-8")
+    assert vrft("knowledge", "try", bank, file).stdout.splitlines() == [
+        "1.00  mild: Dots, no stains.",
+        "      present dots at 0-4: speaks for the class",
+        "      absent blots (“stains”) at 9-15, denied before it: its absence says nothing",
+    ]
+    (told,) = json.loads(vrft("knowledge", "try", bank, file, "--json").stdout)
+    assert told["class"] == "mild" and told["consistency"] == 1 and told["clashes"] == []
+    assert told["findings"][1] == {
+        "finding": "blots", "words": "stains", "start": 9, "end": 15, "polarity": "absent",
+        "why": "denied before it", "side": None, "standing": "its absence says nothing",
+    }  # fmt: skip
+    file.write_text('{"class": "mld", "text": "Dots."}\n', encoding="utf-8")
+    refused = vrft("knowledge", "try", bank, file)
+    assert refused.exit_code == 2 and "line 1: class 'mld' is none of bank 'mine'; did you" in refused.stderr
+
+
+def test_matrix_prints_or_writes_a_page_once(tmp_path: Path) -> None:
+    bank, page = write_bank(tmp_path), tmp_path / "m.html"
+    assert "dots    (XA)   T*   m?" in vrft("knowledge", "matrix", bank).stdout.splitlines()
+    assert vrft("knowledge", "matrix", bank, "--html", page).stdout == (
+        f"wrote {page}: 4 findings, 3 classes\n"
+    )
+    page.write_text("mine")
+    again = vrft("knowledge", "matrix", bank, "--html", page)
+    assert again.exit_code == 2 and "exists already" in again.stderr and page.read_text() == "mine"
+    assert vrft("knowledge", "matrix", bank, "--html", page, "--overwrite").exit_code == 0
+    assert page.read_text("utf-8").startswith("<!doctype html>")
+
+
+def answered(bank: Path, answers: str, *arguments: object) -> Result:
+    command = ["knowledge", "review", str(bank), *map(str, arguments)]
+    return CliRunner().invoke(app, command, input=answers)
+
+
+def test_review_walks_through_facts_keeps_each_answer_and_goes_on(tmp_path: Path) -> None:
+    bank, kept = write_bank(tmp_path), tmp_path / "mine.review.jsonl"
+    first = answered(bank, "y\nperhaps\nn only red ones\ns\nq\n", "--who", "Dr A", "--class", "mild")
+    assert first.exit_code == 0
+    assert "7 facts to read" in first.stdout and "[1/7] mild: definition\n  Dots only.\n" in first.stdout
+    assert "'perhaps' is not understood" in first.stdout
+    assert f"mine: 1 of 19 facts agreed to, 1 disputed; written to {kept}" in first.stdout
+    lines = [json.loads(line) for line in kept.read_text("utf-8").splitlines()]
+    assert [(one["of"], one["agrees"], one["note"]) for one in lines] == [
+        ("mild: definition", True, ""),
+        ("mild: attribute 1", False, "only red ones"),
+    ]
+    assert "5 facts to read" in answered(bank, "", "--who", "Dr A", "--class", "mild").stdout
+    assert "7 facts to read" in answered(bank, "", "--who", "Dr B", "--class", "mild").stdout
+    assert vrft("knowledge", "review", bank, "--status").stdout == (
+        "mine: 1 of 19 facts agreed to, 1 disputed\ndisputed: mild: attribute 1: dots: red\n"
+    )
+
+
+def test_review_elsewhere_says_that_it_does_not_count_there(tmp_path: Path) -> None:
+    bank, other = write_bank(tmp_path), tmp_path / "other.jsonl"
+    told = answered(bank, "y\n", "--who", "Dr A", "--output", other).stdout
+    assert "it counts where it lies beside the bank, as mine.review.jsonl" in told
+    assert other.is_file() and not (tmp_path / "mine.review.jsonl").exists()
+    assert (
+        vrft("knowledge", "review", bank, "--status").stdout == "mine: 0 of 19 facts agreed to, 0 disputed\n"
+    )
+
+
+def test_review_needs_a_name_and_a_class_that_is_there(tmp_path: Path) -> None:
+    bank = write_bank(tmp_path)
+    assert "who reviews is empty" in answered(bank, "y\n").stderr
+    wrong = answered(bank, "y\n", "--who", "Dr A", "--class", "midl")
+    assert wrong.exit_code == 2 and "has no class 'midl'; did you mean 'mild'?" in wrong.stderr
+    assert list(tmp_path.iterdir()) == [bank]
+
+
+def test_diff_prints_lines_or_json(tmp_path: Path) -> None:
+    one = write_bank(tmp_path)
+    two = write_bank(tmp_path, changed(("findings", "haze"), ["fog"]), "two.yaml")
+    assert vrft("knowledge", "diff", one, two).stdout == (
+        "~ words of 'haze': no other words -> also: fog\n1 differences\n"
+    )
+    assert json.loads(vrft("knowledge", "diff", one, two, "--json").stdout) == [
+        {"change": "changed", "where": "words of 'haze'", "before": "no other words", "after": "also: fog"}
+    ]
+    assert vrft("knowledge", "diff", one, one).stdout == "no difference\n"
+
+
+def test_upgrade_writes_beside_the_old_file_and_never_over_one(tmp_path: Path) -> None:
+    old = tmp_path / "old.yaml"
+    old.write_bytes((Path(__file__).parents[1] / "knowledge" / "old_banks" / "idrid.yaml").read_bytes())
+    told = vrft("knowledge", "upgrade", old).stdout
+    new = tmp_path / "old-upgraded.yaml"
+    assert told.startswith(f"wrote {new}: 8 lists renamed") and "present:" not in new.read_text("utf-8")
+    again = vrft("knowledge", "upgrade", old)
+    assert again.exit_code == 2 and "exists already" in again.stderr
+    assert vrft("knowledge", "upgrade", old, "--output", tmp_path / "x.yaml").exit_code == 0
+    assert "nothing to upgrade" in vrft("knowledge", "upgrade", new, "-o", tmp_path / "y.yaml").stderr
+    assert not (tmp_path / "y.yaml").exists()
+
+
+def test_check_says_loudly_that_a_reward_pays_by_what_nobody_reviewed(tmp_path: Path) -> None:
+    paid = [*FEW, "stages.grade.rewards.consistency=0.5"]
+    (line,) = [line for line in vrft("check", "fundus-demo", *paid).stdout.splitlines() if "WARNING" in line]
+    assert line.startswith(
+        "WARNING: stage 'grade' pays consistency by the facts of knowledge bank 'fundus': "
+    )
+    told = json.loads(vrft("check", "fundus-demo", *paid, "--json").stdout)["unreviewed"]
+    assert [f"WARNING: {one}" for one in told] == [line]
+    assert "WARNING" not in vrft("check", "fundus-demo", *FEW).stdout
+    own = tmp_path / "own.yaml"
+    own.write_text(vrft("knowledge", "show", "fundus").stdout, encoding="utf-8")
+    agree_to(own)
+    assert "WARNING" not in vrft("check", "fundus-demo", *paid, f"tasks.grade.knowledge={own}").stdout
+    assert CONTENT["name"] not in line

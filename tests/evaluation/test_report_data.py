@@ -164,7 +164,7 @@ def test_figures_of_reasoning() -> None:
 
 
 BANK = {
-    "name": "shades", "title": "Shades", "author": "test", "reviewed": False, "sources": [],
+    "name": "shades", "title": "Shades", "author": "test", "reviewed": False, "sources": ["x"],
     "findings": {"shadow": [], "glare": []},
     "classes": {
         "dark": {"definition": "Dark.", "present": ["shadow"], "absent": ["glare"]},

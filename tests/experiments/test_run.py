@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from helpers.run_checks import interrupt, lines, same_run
-from helpers.shades import GRPO, SFT, shade_recipe
+from helpers.shades import GRPO, SFT, SHADE_TASK, shade_recipe
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.report_data import load_report
 from vrft_aug.experiments.run import train
@@ -215,3 +216,22 @@ def test_a_mistake_in_a_later_stage_is_found_before_the_first(random_policy: Pat
 def test_a_prompt_that_does_not_fit_is_refused(random_policy: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"case shades/train/\d: its prompt takes \d+ tokens"):
         train(shade_recipe(random_policy, {**GRPO, "max_new_tokens": 1000}), tmp_path / "run")
+
+
+def test_a_run_paid_by_facts_that_nobody_reviewed_says_so_at_its_start_and_on_its_page(
+    random_policy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bank = tmp_path / "shades.yaml"
+    bank.write_text(
+        "name: shades\ntitle: Shades\nauthor: a\nreviewed: false\nsources: [x]\n"
+        "findings: {grey: [], white: []}\nclasses: {dark: {definition: Dark., typical: [grey]}, "
+        "bright: {definition: Bright., typical: [white]}}\n"
+    )
+    paid = GRPO | {"steps": 1, "rewards": {"consistency": 1.0}}
+    task = {"tasks": {"shade": SHADE_TASK | {"knowledge": str(bank)}}}
+    train(shade_recipe(random_policy, paid, **task), tmp_path / "run")
+    said = " ".join(capsys.readouterr().err.split())
+    told = "stage 'rewards' pays consistency by the facts of knowledge bank"
+    assert f"WARNING: {told}" in said and ": 4 of 4 are unreviewed." in said
+    page = html.unescape((tmp_path / "run" / "report.html").read_text("utf-8"))
+    assert f"Unreviewed: {told}" in page

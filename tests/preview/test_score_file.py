@@ -94,7 +94,7 @@ def test_the_last_rewarded_stage_of_the_evaluated_task_is_used_unless_one_is_nam
 def test_knowledge_in_the_prompt_reaches_the_recitation_term(tmp_path: Path) -> None:
     bank = tmp_path / "bank.yaml"
     bank.write_text(
-        "name: b\ntitle: t\nauthor: a\nreviewed: false\nsources: []\nclasses:\n"
+        "name: b\ntitle: t\nauthor: a\nreviewed: false\nsources: [a book]\nclasses:\n"
         "  dark: {definition: the picture as a whole is very dark}\n  bright: {definition: not dark}\n"
     )
     mapping = recipe_mapping(tmp_path, "classify", ["dark", "bright"], CSV)

@@ -1,15 +1,14 @@
 """The pages: complete, self-contained, and safe with whatever a model writes."""
 
 import json
-import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
+from helpers.pages import check_self_contained
 from helpers.synthetic_run import (
     GRADE,
     GRADES,
@@ -31,43 +30,6 @@ from vrft_aug.report.training_curves import other_panels, smoothed, stage_panels
 
 EVIL = "<script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)> $x_ {{ 7 * 7 }}"
 CASES = {case.id: case for case in grade_cases()}
-
-
-class Elements(HTMLParser):
-    """Collects tags with their attributes, and checks that they are closed in order."""
-
-    VOID = ("meta", "img", "br", "link", "input")
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.feed(html)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def check_self_contained(html: str) -> Elements:
-    elements = Elements(html)
-    for tag, attributes in elements.found:
-        assert tag not in ("script", "iframe", "object", "embed", "link", "base", "form")
-        for name, value in attributes.items():
-            assert not name.startswith("on"), (tag, name)
-            if name in ("src", "href", "xlink:href", "data", "srcset"):
-                assert str(value).startswith(("data:image/", "#")), (tag, name, str(value)[:80])
-    assert not re.search(r"url\((?!#)|@import", html)
-    assert "default-src 'none'" in html
-    return elements
 
 
 def test_page_of_a_run(tmp_path: Path) -> None:
@@ -190,7 +152,7 @@ def test_unreviewed_knowledge_is_named(tmp_path: Path) -> None:
     }  # fmt: skip
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(bank))
     run = write_run(tmp_path / "run", grade_report())
-    assert "reviewed" not in write_report(run, CASES).read_text(encoding="utf-8")
+    assert "been reviewed" not in write_report(run, CASES).read_text(encoding="utf-8")
     recipe = yaml.safe_load((run / "recipe.yaml").read_text())
     recipe["tasks"]["grade"]["knowledge"] = str(tmp_path / "mine.yaml")
     recipe["evaluation"]["injection"] = {"style": "definitions"}

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from vrft_aug.cli import bench, data, recipes, runs, view
+from vrft_aug.cli import bank_tools, bench, data, recipes, runs, view
 from vrft_aug.cli.common import SETTINGS, OneLineErrors
 from vrft_aug.cli.compare import compare
 from vrft_aug.cli.drafts import traces
@@ -38,6 +38,14 @@ for command in (
     bench.bench,
 ):
     app.command()(command)
+for name, tool in (
+    ("try", bank_tools.knowledge_try),
+    ("matrix", bank_tools.knowledge_matrix),
+    ("review", bank_tools.knowledge_review),
+    ("diff", bank_tools.knowledge_diff),
+    ("upgrade", bank_tools.knowledge_upgrade),
+):
+    knowledge_app.command(name)(tool)
 app.add_typer(tiny_app, name="tiny")
 app.add_typer(knowledge_app, name="knowledge")
 

@@ -47,13 +47,15 @@ def knowledge_check(
 ) -> None:
     """Find what is missing in a bank, and count which facts name a source."""
     from vrft_aug.data.readers.medmnist_labels import LABELS
-    from vrft_aug.knowledge.bank import load_bank, shipped_banks
+    from vrft_aug.knowledge.bank import bank_title, load_bank, shipped_banks
     from vrft_aug.knowledge.validate import WORDS_PER_CLASS, check_bank, count_facts
 
     found = []
     for name in [bank] if bank is not None else shipped_banks():
         loaded = load_bank(name)
-        problems = check_bank(loaded, labels or LABELS.get(name, ()), words or WORDS_PER_CLASS)
+        problems = check_bank(
+            loaded, labels or LABELS.get(name, ()), words or WORDS_PER_CLASS, bank_title(name)
+        )
         found += problems
         counts = count_facts(loaded)
         if as_json:

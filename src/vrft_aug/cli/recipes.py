@@ -29,6 +29,7 @@ def check(
 ) -> None:
     """Check recipe, data, knowledge and rewards."""
     from vrft_aug.evaluation.provenance import knowledge_uses, use_line
+    from vrft_aug.knowledge.told import unreviewed_rewards
     from vrft_aug.preview.check import check_recipe, part_lines
     from vrft_aug.recipe.file import load_recipe
 
@@ -38,13 +39,22 @@ def check(
         from dataclasses import asdict
 
         knowledge = [asdict(use) for use in uses]
-        print_json({"recipe": loaded.name, "parts": [asdict(part) for part in parts], "knowledge": knowledge})
+        print_json(
+            {
+                "recipe": loaded.name,
+                "parts": [asdict(part) for part in parts],
+                "knowledge": knowledge,
+                "unreviewed": unreviewed_rewards(loaded),
+            }
+        )
         return
     for part in parts:
         for line in part_lines(part):
             typer.echo(line)
     for use in uses:
         typer.echo(use_line(use))
+    for line in unreviewed_rewards(loaded):
+        typer.echo(f"WARNING: {line}")
     typer.echo(f"recipe {loaded.name}: ok")
 
 

@@ -12,6 +12,7 @@ from vrft_aug.answer import parse
 from vrft_aug.data.images import FileImage
 from vrft_aug.errors import UserError, nearest
 from vrft_aug.knowledge.count import injection_count
+from vrft_aug.knowledge.told import told_bank
 from vrft_aug.nouns import Answer, Case, ImageRef, Rollout, Target, Task
 from vrft_aug.perception.annotate import annotate, answer_words
 from vrft_aug.policy.generate import generate
@@ -22,7 +23,7 @@ from vrft_aug.run.layout import RUN_MODEL, RUN_RECIPE
 from vrft_aug.run.rollout_lines import plain_value
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.task import make_task
-from vrft_aug.tasks.taskset import task_bank, word_prompts
+from vrft_aug.tasks.taskset import word_prompts
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Predictor:
     def rollouts(self, cases: Sequence[Case], samples: int = 1) -> list[list[Rollout]]:
         """The greedy completion of every case, or `samples` sampled ones at the evaluation's temperature."""
         injection, wanted = task_injection(self.recipe, self.task.name), self.recipe.evaluation
-        bank = task_bank(self.recipe, self.task.name, injection)
+        bank = told_bank(self.recipe, self.task.name, injection)
         count = injection_count(injection, self.recipe.model)
         return generate(
             self.policy,

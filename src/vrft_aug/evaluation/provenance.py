@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 
 from vrft_aug.knowledge.bank import load_bank
+from vrft_aug.knowledge.bank_facts import bank_hash
+from vrft_aug.knowledge.review import load_review
 from vrft_aug.knowledge.validate import count_facts
 from vrft_aug.nouns import Case
 from vrft_aug.recipe.schema import Recipe
@@ -37,9 +39,10 @@ class KnowledgeUse:
     bank: str
     style: str
     hash: str  # of the bank's content
-    reviewed: bool  # by somebody who may; False is to be said wherever results are shown
+    reviewed: bool  # all of it, by somebody who may; False is to be said wherever results are shown
     sourced: int  # facts that name a source
     review: int  # facts marked for review
+    unreviewed: int = 0  # facts that nobody has agreed to
 
 
 @dataclass(frozen=True)
@@ -83,17 +86,18 @@ def knowledge_uses(recipe: Recipe) -> tuple[KnowledgeUse, ...]:
         name = recipe.tasks[task].knowledge
         if name is None or style == "none":
             continue
-        bank = load_bank(name)
+        bank, state = load_bank(name), load_review(name)
         counts = count_facts(bank)
         uses.append(
             KnowledgeUse(
                 user=user,
                 bank=bank.name,
                 style=style,
-                hash=_short([bank.model_dump_json().encode()]),
-                reviewed=bank.reviewed,
+                hash=bank_hash(bank),
+                reviewed=state.complete,
                 sourced=counts.sourced,
                 review=counts.review,
+                unreviewed=len(state.unreviewed()),
             )
         )
     return tuple(uses)

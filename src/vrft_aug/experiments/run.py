@@ -18,6 +18,7 @@ from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.evaluation.provenance import hash_cases, package_versions
 from vrft_aug.evaluation.report_data import load_report, save_report
 from vrft_aug.files import write_text
+from vrft_aug.knowledge.told import unreviewed_rewards
 from vrft_aug.policy.hardware import hardware
 from vrft_aug.policy.load import load_policy, written_model
 from vrft_aug.recipe.schema import Recipe
@@ -78,6 +79,8 @@ def _train(recipe: Recipe, output: Path, plan: ResumePlan | None) -> None:
     }
     facts["data"] = _data_facts(recipe, tasksets)
     write_text(output / RUN_FILE, json.dumps(facts, indent=1) + "\n")
+    for warning in unreviewed_rewards(recipe):
+        console.print(f"WARNING: {warning}", style="bold red", markup=False)
     if plan is None:
         _warn(recipe, tasksets, console)
     for index, parts in enumerate(tasksets):

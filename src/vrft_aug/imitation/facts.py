@@ -108,7 +108,7 @@ def class_view(graph: FindingGraph, value: str | frozenset[str]) -> ClassView:
 def judge_class(said: Reading, view: ClassView, graph: FindingGraph) -> Judged:
     """How what a text says stands to a class."""
     denied_whole = graph.denied(said.absent)
-    stated = {name: _stated(name, view, graph) for name in said.present}
+    stated = {name: standing(name, view, graph) for name in said.present}
     denied: dict[str, Standing] = {name: _denied(name, view, graph) for name in said.absent}
     clashes = _clashes(said, denied_whole, stated, graph)
     clashes += [
@@ -189,7 +189,7 @@ def _check_silence(name: str, silence: float) -> None:
         raise UserError(f"reward {name!r}: silence is {silence}; expected a number from 0 to 1")
 
 
-def _stated(name: str, view: ClassView, graph: FindingGraph) -> Standing:
+def standing(name: str, view: ClassView, graph: FindingGraph) -> Standing:
     """The finding's own list, else the list of what it is a kind of: what speaks against comes first."""
     for names in (frozenset({name}), graph.above[name]):
         if names & view.excluded:
@@ -208,7 +208,7 @@ def _denied(name: str, view: ClassView, graph: FindingGraph) -> Standing:
         return "right"
     if view.typical:  # a denial earns nothing while there is something to see
         return "nothing"
-    against: Callable[[str], bool] = lambda one: _stated(one, view, graph) == "contradiction"  # noqa: E731
+    against: Callable[[str], bool] = lambda one: standing(one, view, graph) == "contradiction"  # noqa: E731
     return "right" if any(map(against, graph.below[name])) else "nothing"
 
 

@@ -25,9 +25,11 @@ __all__ = [
     "KnowledgeBank",
     "bank_path",
     "bank_text",
+    "bank_title",
     "injected_text",
     "load_bank",
     "old_keys",
+    "parse_bank",
     "read_bank_file",
     "save_bank",
     "shipped_banks",
@@ -55,6 +57,11 @@ def bank_path(name: str) -> Path:
     return path
 
 
+def bank_title(name: str) -> str:
+    """What a message calls a bank: a shipped one by its name, another by its file."""
+    return f"knowledge bank {name if name.endswith(('.yaml', '.yml')) else repr(name)}"
+
+
 def load_bank(name: str) -> KnowledgeBank:
     """A shipped bank by its name, or one of the user's by its YAML file.
 
@@ -75,9 +82,14 @@ def _load(path: Path, _changed: int, _size: int) -> KnowledgeBank:
         shown = ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
         print(
             f"warning: {path} is of version 0.1.0 (present, absent in {shown}), read as typical, "
-            f"unlikely; rename them in the file (docs/how-to/knowledge.md)",
+            f"unlikely; `vrft knowledge upgrade {path}` rewrites it",
             file=sys.stderr,
         )
+    return parse_bank(path, content)
+
+
+def parse_bank(path: Path, content: Any) -> KnowledgeBank:
+    """The bank that a file's YAML holds; UserError, naming file and key, where it holds none."""
     try:
         return KnowledgeBank.model_validate(content)
     except ValidationError as error:

@@ -29,7 +29,8 @@ class _Class:
 
     @property
     def said(self) -> str:
-        return self.definition + (f" Look for: {'; '.join(self.looks)}." if self.looks else "")
+        look = f"Look for: {'; '.join(self.looks)}." if self.looks else ""
+        return " ".join(part for part in (self.definition, look) if part)
 
     @property
     def line(self) -> str:
@@ -57,6 +58,8 @@ def injected_text(
       whole, the last ones of every class first; definitions are never cut;
     - order random: lines are shuffled by `seed` and `case`, so a case always gets the same text.
 
+    A label of which nothing is left to tell (`reviewed_part`) has no line.
+
     Raises UserError where the bank says nothing of a label, tells no pair apart that it should, a control
     is impossible, or the budget does not hold the definitions.
     """
@@ -64,6 +67,13 @@ def injected_text(
         return ""
     content = of if style in ("shuffled", "irrelevant") else style
     _all_known(bank, labels)
+    pairs = contrasts(bank, labels) if content == "contrastive" else []
+    labels = [label for label in labels if _told(bank, label, content)]
+    if not labels and not pairs:
+        raise UserError(
+            f"of knowledge bank {bank.name!r} nothing is left to tell in style {style}: nobody has agreed to "
+            "it; review it with `vrft knowledge review`, or leave injection.only_reviewed false"
+        )
     sources = list(labels)
     if style == "shuffled":
         if len(labels) < 2:
@@ -72,17 +82,15 @@ def injected_text(
     definitions = [bank.classes[told].definition for told in sources]
     classes = [_Class(label, text) for label, text in zip(labels, definitions, strict=True)]
     looks: list[Sequence[str]] = [()] * len(classes)
-    pairs: list[str] = []
     if content == "attributes":
         looks = [[attribute.text for attribute in bank.classes[told].attributes] for told in sources]
-    elif content == "contrastive":
-        pairs = contrasts(bank, labels)
-        if not pairs:
-            raise UserError(
-                f"knowledge bank {bank.name!r} tells no two labels apart (confused_with); "
-                "use style attributes, or add them"
-            )
+    elif content == "contrastive" and not pairs:
+        raise UserError(
+            f"knowledge bank {bank.name!r} tells no two labels apart (confused_with); "
+            "use style attributes, or add them"
+        )
     classes, pairs = _within(budget, classes, looks, pairs, count)
+    classes = [one for one in classes if one.said]  # of a bank told in part, the budget may have cut all
     if style == "irrelevant":
         texts = unrelated_texts(tuple(count(f" {one.said}") for one in classes), seed, count)
         classes = [_Class(one.label, text) for one, text in zip(classes, texts, strict=True)]
@@ -151,6 +159,12 @@ def _within(
 def _text(classes: Sequence[_Class], pairs: Sequence[str]) -> str:
     lines = [HEADER, *(one.line for one in classes)]
     return "\n".join([*lines, CONTRASTS, *pairs] if pairs else lines)
+
+
+def _told(bank: KnowledgeBank, label: str, content: str) -> bool:
+    """Whether a line would say anything of a label."""
+    known = bank.classes[label]
+    return bool(known.definition or (content == "attributes" and known.attributes))
 
 
 def _all_known(bank: KnowledgeBank, labels: Sequence[str]) -> None:

@@ -41,18 +41,23 @@ def count_facts(bank: KnowledgeBank) -> FactCounts:
 
 
 def check_bank(
-    bank: KnowledgeBank, labels: Sequence[str], words_per_class: int | None = WORDS_PER_CLASS
+    bank: KnowledgeBank,
+    labels: Sequence[str],
+    words_per_class: int | None = WORDS_PER_CLASS,
+    title: str | None = None,
 ) -> list[str]:
     """One line for every label without a class and everything wrong in the bank itself; [] where all is well.
 
     Wrong are empty texts, facts that name no source and carry no review mark, names that lead nowhere (of
     sources, classes, findings), findings in a circle, a finding in two of a class's lists or excluded by what
     defines it, words with two meanings, two classes told in the same words, classes longer than
-    `words_per_class`, and a review that nobody signed or that left marks.
+    `words_per_class`, and a review that nobody signed or that left marks. Each line begins with `title`
+    (see `bank_title`), by default the bank's name.
     """
+    title = title or f"knowledge bank {bank.name!r}"
     known_labels = f"; it has {', '.join(bank.classes)}"
     missing = [
-        f"knowledge bank {bank.name!r} has no class {label!r}{nearest(label, bank.classes) or known_labels}"
+        f"{title} has no class {label!r}{nearest(label, bank.classes) or known_labels}"
         for label in labels
         if label not in bank.classes
     ]
@@ -68,7 +73,7 @@ def check_bank(
         length = words(known.definition) + sum(words(attribute.text) for attribute in known.attributes)
         if words_per_class is not None and length > words_per_class:
             problems.append(f"class {label!r}: {length} words; expected at most {words_per_class}")
-    return missing + [f"knowledge bank {bank.name!r}: {problem}" for problem in problems]
+    return missing + [f"{title}: {problem}" for problem in problems]
 
 
 def _in_head(bank: KnowledgeBank) -> Iterator[str]:

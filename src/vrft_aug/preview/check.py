@@ -11,10 +11,8 @@ from rich.progress import Progress
 
 from vrft_aug.data.notes import Note, collecting
 from vrft_aug.data.open_all import check_pictures, pictures, sample
-from vrft_aug.errors import UserError
 from vrft_aug.evaluation.metrics.case_metrics import named_metrics
-from vrft_aug.knowledge.bank import load_bank
-from vrft_aug.knowledge.validate import check_bank
+from vrft_aug.knowledge.told import known_bank
 from vrft_aug.nouns import Case, Task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.recipe.schema import Recipe
@@ -53,11 +51,8 @@ def check_recipe(recipe: Recipe, decode: bool = False) -> list[CheckedPart]:
     """
     named_metrics(recipe)
     space = BoxSpace("processed")  # no prompt is shown, so how it words coordinates does not matter
-    for name, config in recipe.tasks.items():
-        if config.knowledge is not None:
-            problems = check_bank(load_bank(config.knowledge), config.labels, words_per_class=None)
-            if problems:
-                raise UserError(f"task {name!r}: {problems[0]}")
+    for name in recipe.tasks:
+        known_bank(recipe, name)
     parts: list[CheckedPart] = []
     read: list[Case] = []
     for stage in recipe.stages:

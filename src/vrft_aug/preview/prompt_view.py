@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from vrft_aug.errors import UserError, nearest
 from vrft_aug.knowledge.count import Count, injection_count, words
+from vrft_aug.knowledge.told import told_bank
 from vrft_aug.nouns import Prompt
 from vrft_aug.perception.model_view import model_view
 from vrft_aug.prompt import build_prompt
@@ -15,7 +16,6 @@ from vrft_aug.recipe.model_folder import model_folder
 from vrft_aug.recipe.schema import Injection, ModelConfig, Recipe
 from vrft_aug.tasks.find import find_cases, first_case
 from vrft_aug.tasks.task import make_task
-from vrft_aug.tasks.taskset import task_bank
 
 IMAGE_TOKENS = re.compile(r"(<\|image_pad\|>)+")
 
@@ -60,7 +60,7 @@ def view_prompt(
             raise UserError(f"task {task_name!r} has no case {case_id!r}; expected an id like {example}")
         case = found[case_id]
     view = model_view(recipe.model)
-    bank, count = task_bank(recipe, task_name, injection), injection_count(injection, recipe.model)
+    bank, count = told_bank(recipe, task_name, injection), injection_count(injection, recipe.model)
     prompt = build_prompt(task, case, view.space, injection, bank, count)
     sizes = [image.open().size for image in case.images]
     images = tuple(ImageView(size, view.frame(size).processed, view.image_tokens(size)) for size in sizes)

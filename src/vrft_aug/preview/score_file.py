@@ -13,8 +13,8 @@ from vrft_aug.answer import ANSWER_BLOCK
 from vrft_aug.data.cases import load_cases
 from vrft_aug.errors import UserError, nearest, shown
 from vrft_aug.files import write_text
-from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.knowledge.count import injection_count
+from vrft_aug.knowledge.told import known_bank, told_bank
 from vrft_aug.nouns import Case, Rollout, Score, Task
 from vrft_aug.perception.boxes import box_fault
 from vrft_aug.perception.model_view import model_view
@@ -27,7 +27,7 @@ from vrft_aug.shaping.balance import count_labels
 from vrft_aug.tasks.find import find_cases, first_case
 from vrft_aug.tasks.frames import frames_without_model
 from vrft_aug.tasks.task import make_task
-from vrft_aug.tasks.taskset import draw, task_bank
+from vrft_aug.tasks.taskset import draw
 
 
 class _Line(BaseModel):
@@ -68,7 +68,7 @@ def score_file(recipe: Recipe, path: Path, stage_name: str | None = None) -> lis
     # Only boxes depend on what the model sees.
     space = model_view(recipe.model).space if task.kind == "localise" else BoxSpace("processed")
     told = stage.injection
-    bank, count = task_bank(recipe, stage.task, told), injection_count(told, recipe.model)
+    bank, count = told_bank(recipe, stage.task, told), injection_count(told, recipe.model)
     prompts = {id: build_prompt(task, case, space, told, bank, count) for id, case in cases.items()}
     frame_of = frames_without_model(task, recipe.model)
     frames = {id: frame_of(case) for id, case in cases.items()}
@@ -102,8 +102,7 @@ def _scorer(recipe: Recipe, stage: StageConfig, task: Task) -> Scorer:
     counts = None
     if any(counts_labels(name, reward) for name, reward in stage.rewards.items()):
         counts = count_labels(task, load_cases(config.data, task, recipe.root(), "train"))
-    bank = load_bank(config.knowledge) if config.knowledge is not None else None
-    return Scorer(task, stage.rewards, bank, counts)
+    return Scorer(task, stage.rewards, known_bank(recipe, stage.task), counts)
 
 
 def scoring_stage(recipe: Recipe, name: str | None) -> StageConfig:

@@ -106,6 +106,7 @@ class Injection(Strict):
     unit: Literal["words", "tokens"] = "words"  # of the budget and of a control's length; tokens: the model's
     order: Literal["fixed", "random"] = "fixed"  # random: of the lines, drawn for every case
     seed: int = 0  # of the order and of the controls
+    only_reviewed: bool = False  # leave out what nobody has agreed to, see knowledge/review.py
 
 
 class ModelConfig(Strict):

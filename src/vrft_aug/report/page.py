@@ -21,7 +21,15 @@ from vrft_aug.files import write_text
 from vrft_aug.nouns import Case
 from vrft_aug.page_templates import page_templates
 from vrft_aug.report import plots
-from vrft_aug.report.run_data import Run, cases_of, knowledge_notes, read_run, rewards_of, rollouts_of
+from vrft_aug.report.run_data import (
+    Run,
+    cases_of,
+    knowledge_notes,
+    read_run,
+    reward_warnings,
+    rewards_of,
+    rollouts_of,
+)
 from vrft_aug.report.run_facts import card, minutes, provenance, timeline
 from vrft_aug.report.samples import extremes, run_samples, shared_samples
 from vrft_aug.report.training_curves import (
@@ -58,7 +66,7 @@ def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
         "title": found.recipe.name,
         "kicker": "VRFT-Aug run",
         "notes": knowledge_notes(found.recipe),
-        "cautions": cautions(report) if report is not None else [],
+        "cautions": [*reward_warnings(found.recipe), *(cautions(report) if report is not None else [])],
         "run": found,
         "report": report,
         "curves": curves,

@@ -12,6 +12,8 @@ from vrft_aug.data.cases import load_cases
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.report_data import Report, load_report
 from vrft_aug.knowledge.bank import load_bank
+from vrft_aug.knowledge.review import load_review
+from vrft_aug.knowledge.told import unreviewed_rewards
 from vrft_aug.nouns import Case
 from vrft_aug.recipe.file import load_recipe
 from vrft_aug.recipe.schema import Recipe, StageConfig
@@ -84,15 +86,24 @@ def knowledge_notes(recipe: Recipe) -> list[str]:
         if name is None:
             continue
         try:
-            bank = load_bank(name)
+            bank, state = load_bank(name), load_review(name)
         except UserError as error:
             notes.append(f"The knowledge bank {name} could not be read again: {error}")
             continue
-        if not bank.reviewed:
+        if not state.complete:
+            part = f" in full: {state.line()}" if state.agreed else ""
             notes.append(
-                f"The knowledge bank “{bank.title}” ({bank.name}) has not been reviewed by a clinician."
+                f"The knowledge bank “{bank.title}” ({bank.name}) has not been reviewed by a clinician{part}."
             )
     return notes
+
+
+def reward_warnings(recipe: Recipe) -> list[str]:
+    """A sentence for every stage that was paid by facts which nobody has reviewed."""
+    try:
+        return [f"Unreviewed: {line}." for line in unreviewed_rewards(recipe)]
+    except UserError as error:
+        return [f"What the rewards rest on could not be read again: {error}"]
 
 
 def rewards_of(stage: StageConfig) -> str:

@@ -8,8 +8,9 @@ from hashlib import sha256
 
 from vrft_aug.data.cases import load_cases
 from vrft_aug.errors import UserError
-from vrft_aug.knowledge.bank import KnowledgeBank, load_bank
+from vrft_aug.knowledge.bank_schema import KnowledgeBank
 from vrft_aug.knowledge.count import Count, injection_count, words
+from vrft_aug.knowledge.told import known_bank, told_bank
 from vrft_aug.nouns import Case, Prompt, Task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.prompt import build_prompt
@@ -40,12 +41,11 @@ def load_taskset(
 ) -> TaskSet:
     """Read a split of a task's data and word its prompts; at most `limit` cases, see `draw`."""
     config = recipe.tasks[task_name]
-    task = make_task(task_name, config)
+    task, known = make_task(task_name, config), known_bank(recipe, task_name)
     cases = load_cases(config.data, task, recipe.root(), split)
     chosen = draw(cases, limit)
-    bank, count = task_bank(recipe, task_name, injection), injection_count(injection, recipe.model)
+    bank, count = told_bank(recipe, task_name, injection), injection_count(injection, recipe.model)
     prompts = word_prompts(task, chosen, space, injection, bank, count)
-    known = load_bank(config.knowledge) if config.knowledge is not None else None
     return TaskSet(task=task, cases=chosen, prompts=prompts, bank=known)
 
 
@@ -65,12 +65,6 @@ def word_prompts(
 ) -> tuple[Prompt, ...]:
     """The prompt of every case."""
     return tuple(build_prompt(task, case, space, injection, bank, count) for case in cases)
-
-
-def task_bank(recipe: Recipe, task_name: str, injection: Injection) -> KnowledgeBank | None:
-    """The knowledge bank of a task, None where nothing of it is injected."""
-    knowledge = recipe.tasks[task_name].knowledge
-    return load_bank(knowledge) if knowledge is not None and injection.style != "none" else None
 
 
 def draw(cases: Sequence[Case], limit: int | None) -> tuple[Case, ...]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from vrft_aug.data.cases import EmptySplit, load_cases
 from vrft_aug.errors import UserError
-from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.knowledge.count import injection_count
+from vrft_aug.knowledge.told import told_bank
 from vrft_aug.nouns import Answer, Box, Case, Task
 from vrft_aug.perception.matching import matched_iou
 from vrft_aug.prompt import injected_knowledge
@@ -135,8 +135,9 @@ class CaseBook:
         if case is None or config is None or config.knowledge is None or injection.style == "none":
             return ""
         try:
+            bank = told_bank(self.recipe, task, injection)
             count = injection_count(injection, self.recipe.model)
-            return injected_knowledge(self.tasks[task], case, injection, load_bank(config.knowledge), count)
+            return injected_knowledge(self.tasks[task], case, injection, bank, count)
         except UserError:
             return ""
 
