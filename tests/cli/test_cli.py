@@ -1,6 +1,7 @@
 """The command line: it starts fast, prints plainly, and ends mistakes in one line with exit code 2."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from helpers.data_files import CSV, recipe_mapping, save_recipe_mapping, save_ta
 from helpers.random_policy import save_random_policy
 from vrft_aug import __version__
 from vrft_aug.cli import app
+from vrft_aug.cli.runs import next_commands
 from vrft_aug.knowledge.bank import SHIPPED
 
 COMMANDS = (
@@ -64,6 +66,15 @@ def test_every_command_has_a_help_page_and_no_decoration() -> None:
 
 def test_version() -> None:
     assert vrft("--version").stdout == f"{__version__}\n"
+
+
+def test_the_next_commands_can_be_typed(tmp_path: Path) -> None:
+    title, *lines = next_commands(tmp_path / "my run")
+    assert title == "next:" and len(lines) == 3
+    for line in lines:
+        name, command, run, *_ = shlex.split(line, comments=True)
+        assert (name, Path(run)) == ("vrft", tmp_path / "my run")
+        assert vrft(command, "--help").exit_code == 0
 
 
 def test_check_counts_what_is_there(recipe: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -38,14 +39,34 @@ def run(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_leaves_the_folder_that_the_design_names(run: Path) -> None:
     names = {path.name for path in run.iterdir() if not path.name.startswith(".")}  # the lock is hidden
     assert names == {
-        "recipe.yaml", "metrics.jsonl", "rollouts.jsonl", "checkpoints", "evaluation.json", "report.html",
-        "model", "run.json",
+        "recipe.yaml", "metrics.jsonl", "rollouts.jsonl", "checkpoints", "evaluation.json",
+        "evaluation-base.json", "report.html", "model", "run.json",
     }  # fmt: skip
     for stage in ("answers", "rewards"):
         assert [path.name for path in (run / "checkpoints" / stage).iterdir()] == ["model"]
     facts = json.loads((run / "run.json").read_text())
     assert facts["finished"] and facts["versions"]["trl"]
     assert facts["stages"]["rewards"]["rollouts"] == 24 and facts["stages"]["answers"]["steps"] == 3
+
+
+def test_a_run_ends_beside_its_start_and_a_constant_answer(
+    run: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finished run that is resumed judges nothing again, and gives the same three reports."""
+    monkeypatch.setattr("vrft_aug.experiments.run.evaluate", lambda *_: pytest.fail("judged again"))
+    arms = train(recipe, run, resume=True)
+    constant, start, reached = arms.items()
+    assert (start, reached) == (
+        ("start model", load_report(run / "evaluation-base.json")),
+        ("this run", load_report(run / "evaluation.json")),
+    )
+    truths = Counter(row.truth for row in reached[1].rows)
+    ((commonest, times),) = truths.most_common(1)
+    assert constant[0] == f"always {commonest!r}"
+    assert constant[1].metrics["accuracy"].value == pytest.approx(times / truths.total())
+    assert {row.answer for row in constant[1].rows} == {commonest}
+    assert [row.case for row in start[1].rows] == [row.case for row in reached[1].rows]
+    assert [row.completion for row in start[1].rows] != [row.completion for row in reached[1].rows]
 
 
 def test_the_model_loads_without_this_package(run: Path) -> None:

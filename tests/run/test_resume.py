@@ -56,6 +56,14 @@ def test_another_evaluation_keeps_all_stages(tmp_path: Path) -> None:
     assert plan.kept == ("answers", "rewards") and plan.evaluate and not (plan.anew or plan.gone)
 
 
+def test_the_start_model_is_judged_anew_only_where_it_would_be_judged_otherwise(tmp_path: Path) -> None:
+    old = recipe_of(SFT, GRPO)
+    assert not planned(old, recipe_of(SFT, FASTER), tmp_path).evaluate_base  # another stage, the same start
+    assert planned(old, recipe_of(SFT, GRPO, evaluation={"bootstrap": 200}), tmp_path).evaluate_base
+    unjudged = planned(old, recipe_of(SFT, GRPO, evaluation={"base": False}), tmp_path)
+    assert not (unjudged.evaluate or unjudged.evaluate_base)
+
+
 def test_what_changes_memory_alone_keeps_a_stage_that_has_begun(tmp_path: Path) -> None:
     less = {**GRPO, "save_steps": 1, "trainer": {**GRPO["trainer"], "gradient_accumulation_steps": 2}}
     plan = planned(recipe_of(SFT, GRPO), recipe_of(SFT, less), tmp_path)

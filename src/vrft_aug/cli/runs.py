@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -46,8 +47,28 @@ def train(
     from vrft_aug.experiments.run import train as run_stages  # takes seconds: a wrong recipe is told before
 
     run = output or Path("runs") / loaded.name
-    run_stages(loaded, run, resume, overwrite, from_stage)
+    arms = run_stages(loaded, run, resume, overwrite, from_stage)
+
+    from rich.console import Console
+
+    from vrft_aug.evaluation.tables import format_table
+
+    Console().print(format_table(arms))
     typer.echo(f"wrote {run}")
+    for line in next_commands(run):
+        typer.echo(line)
+
+
+def next_commands(run: Path) -> list[str]:
+    """What to do with a finished run, each line as it can be typed but for names in capitals."""
+    name = shlex.quote(str(run))
+    commands = [
+        (f"vrft view {name}", "every rollout and what it earned"),
+        (f"vrft predict {name} PICTURES", "a picture or a folder of your own"),
+        (f"vrft compare {name} OTHER_RUN", "the same cases, with paired tests"),
+    ]
+    width = max(len(command) for command, _ in commands)
+    return ["next:", *(f"  {command:<{width}}   # {what}" for command, what in commands)]
 
 
 def evaluate(

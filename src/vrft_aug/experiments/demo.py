@@ -38,7 +38,7 @@ class Arm:
 
     def recipe(self, seed: int) -> Recipe:
         """The arm's recipe for a training seed."""
-        return self.derive(load_recipe("fundus-demo", [f"seed={seed}"]))
+        return self.derive(load_recipe("fundus-demo", [f"seed={seed}", "evaluation.base=false"]))
 
     def runs(self, output: Path, seeds: int) -> list[Path]:
         """The run folders: one a training seed; one in all where nothing is trained."""

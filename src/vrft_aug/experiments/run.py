@@ -7,24 +7,26 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from rich.console import Console
 
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.cautions import cautions
+from vrft_aug.evaluation.constant_baseline import constant_report
 from vrft_aug.evaluation.evaluate import evaluate
 from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.evaluation.provenance import hash_cases, package_versions
-from vrft_aug.evaluation.report_data import load_report, save_report
+from vrft_aug.evaluation.report_data import Report, load_report, save_report
 from vrft_aug.files import write_text
 from vrft_aug.knowledge.told import unreviewed_rewards
 from vrft_aug.policy.hardware import hardware
 from vrft_aug.policy.load import load_policy, written_model
-from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.schema import ModelConfig, Recipe
 from vrft_aug.report.page import write_report
 from vrft_aug.run.folder import is_new_run, stage_summary, start_run
-from vrft_aug.run.layout import ALARMS, EVALUATION, RUN_FILE, RUN_MODEL, stage_model
+from vrft_aug.run.layout import ALARMS, BASE_EVALUATION, EVALUATION, RUN_FILE, RUN_MODEL, stage_model
 from vrft_aug.run.lock import run_locked
 from vrft_aug.run.logs import read_lines
 from vrft_aug.run.resume import ResumePlan, apply_resume, plan_resume, resume_lines
@@ -41,8 +43,11 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     from_stage: str | None = None,
-) -> None:
+) -> dict[str, Report]:
     """Run all stages into `output`, evaluate the model that comes out, and write the report.
+
+    Gives the evaluation beside what to hold it against: one and the same answer to everything, and the model
+    that training started from (unless the recipe's evaluation.base is false).
 
     `resume` goes on from the last full checkpoint and gives what the uninterrupted run would have given;
     where later stages or the evaluation have changed since, it keeps the stages before them; `from_stage`
@@ -58,10 +63,10 @@ def train(
     new = is_new_run(output, resume, overwrite)
     plan = None if new else plan_resume(recipe, output, from_stage)
     with run_locked(output, "vrft train"):
-        _train(recipe, output, plan)
+        return _train(recipe, output, plan)
 
 
-def _train(recipe: Recipe, output: Path, plan: ResumePlan | None) -> None:
+def _train(recipe: Recipe, output: Path, plan: ResumePlan | None) -> dict[str, Report]:
     """The run itself, in a folder that nobody else writes to; `plan` is None for a new run."""
     tasksets, judged = check_run(recipe, load_policy(recipe.model, training=True))
     console = Console(stderr=True)
@@ -87,17 +92,27 @@ def _train(recipe: Recipe, output: Path, plan: ResumePlan | None) -> None:
         train_stage(recipe, index, parts, output, console)
     if not (output / RUN_MODEL).is_dir():
         publish_copy(stage_model(output, recipe.stages[-1].name), output / RUN_MODEL)
-    if not (output / EVALUATION).is_file():
-        policy = load_policy(written_model(recipe.model, output / RUN_MODEL))
-        save_report(evaluate(policy, recipe, judged), output / EVALUATION)
+    report = _judged(written_model(recipe.model, output / RUN_MODEL), recipe, judged, output / EVALUATION)
+    name, constant = constant_report(recipe, judged)
+    arms = {f"always {shorten(name, 40)!r}": constant}
+    if recipe.evaluation.base:
+        arms["start model"] = _judged(recipe.model, recipe, judged, output / BASE_EVALUATION)
     facts |= {"finished": _now(), "stages": stage_summary(output)}
     write_text(output / RUN_FILE, json.dumps(facts, indent=1) + "\n")
     write_report(output)
     for line in read_lines(output / ALARMS):
         where = f"{line['stage']}, step {line['step']}"
         console.print(f"alarm in {where}: {line['alarm']}", style="yellow", markup=False)
-    for caution in cautions(load_report(output / EVALUATION)):
+    for caution in cautions(report):
         console.print(f"caution: {caution}", style="yellow", markup=False)
+    return {**arms, "this run": report}
+
+
+def _judged(model: ModelConfig, recipe: Recipe, taskset: TaskSet, path: Path) -> Report:
+    """The evaluation of a model, read where it has been written; the model is let go afterwards."""
+    if not path.is_file():
+        save_report(evaluate(load_policy(model), recipe, taskset), path)
+    return load_report(path)
 
 
 def _warn(recipe: Recipe, tasksets: Sequence[Sequence[TaskSet]], console: Console) -> None:

@@ -257,6 +257,7 @@ class EvaluationConfig(Strict):
     max_new_tokens: int = Field(default=256, ge=1)
     batch_size: int = Field(default=32, ge=1)
     bootstrap: int = Field(default=1000, ge=100)
+    base: bool = True  # training also judges the model that it started from, to say what it has changed
     # Further metrics, by name or as package.module:function, see evaluation/metrics/case_metrics.py.
     metrics: tuple[str, ...] = ()
 

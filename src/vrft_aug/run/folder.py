@@ -11,6 +11,7 @@ from vrft_aug.recipe.file import save_recipe
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import (
     ALARMS,
+    BASE_EVALUATION,
     CHECKPOINTS,
     EVALUATION,
     METRICS,
@@ -33,6 +34,7 @@ OURS = (
     CHECKPOINTS,
     SUPERSEDED,
     EVALUATION,
+    BASE_EVALUATION,
     REPORT_PAGE,
     RUN_MODEL,
     RUN_FILE,

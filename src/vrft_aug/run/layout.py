@@ -15,6 +15,7 @@ TENSORBOARD = "tensorboard"  # a folder, where a recipe asks for it
 RUN_MODEL = "model"  # a normal transformers folder; after LoRA with the adapter in it, or that alone
 MERGE = "merge.json"  # in a model's folder, what merging the adapter has cost
 EVALUATION = "evaluation.json"
+BASE_EVALUATION = "evaluation-base.json"  # of the model that training started from
 REPORT_PAGE = "report.html"
 SUPERSEDED = "superseded"  # what a resume with a corrected recipe has put aside, see resume.py
 

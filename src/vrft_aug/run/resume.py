@@ -17,6 +17,7 @@ from vrft_aug.recipe.paths import resolve_paths
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import (
     ALARMS,
+    BASE_EVALUATION,
     CHECKPOINTS,
     EVALUATION,
     METRICS,
@@ -52,6 +53,7 @@ class ResumePlan:
     anew: tuple[str, ...]  # stages that are run (again) from their start
     gone: tuple[str, ...]  # stages of the old recipe that the new one does not have at that place
     evaluate: bool  # whether the evaluation is to be done again
+    evaluate_base: bool = False  # and that of the start model
     change: str = ""  # the first difference, in words; "" where there is none
 
     @property
@@ -87,6 +89,7 @@ def plan_resume(recipe: Recipe, run: Path, from_stage: str | None = None) -> Res
         anew=tuple(names[keep:]),
         gone=tuple(stage.name for stage in saved.stages[keep:]),
         evaluate=keep < max(len(names), len(saved.stages)) or _judged_by(saved) != _judged_by(recipe),
+        evaluate_base=(_judged_by(saved), saved.model) != (_judged_by(recipe), recipe.model),
         change=change,
     )
 
@@ -109,7 +112,8 @@ def apply_resume(plan: ResumePlan, recipe: Recipe, run: Path) -> Path | None:
         cut_back(run / name, plan.kept, "", 0)
     stages = [Path(parent) / name for parent in (CHECKPOINTS, TENSORBOARD) for name in plan.gone]
     trained = [RUN_MODEL] if plan.anew or plan.gone else []
-    for old in [*stages, *map(Path, (*trained, EVALUATION, REPORT_PAGE))]:
+    base = [BASE_EVALUATION] if plan.evaluate_base else []
+    for old in [*stages, *map(Path, (*trained, EVALUATION, *base, REPORT_PAGE))]:
         if (run / old).exists():
             (aside / old).parent.mkdir(parents=True, exist_ok=True)
             (run / old).rename(aside / old)
@@ -168,7 +172,8 @@ def _depends_on(recipe: Recipe, index: int) -> dict[str, Any]:
 def _judged_by(recipe: Recipe) -> tuple[Any, ...]:
     """All of a recipe that an evaluation of given weights rests on."""
     whole = _plain(recipe)
-    return whole["evaluation"], whole["tasks"][recipe.evaluation.task], whole["seed"], whole["data_root"]
+    wanted = {key: value for key, value in whole["evaluation"].items() if key != "base"}
+    return wanted, whole["tasks"][recipe.evaluation.task], whole["seed"], whole["data_root"]
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:
