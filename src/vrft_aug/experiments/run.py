@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -19,6 +20,7 @@ from vrft_aug.evaluation.evaluate import evaluate
 from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.evaluation.provenance import hash_cases, package_versions
 from vrft_aug.evaluation.report_data import Report, load_report, save_report
+from vrft_aug.experiments.background import Background
 from vrft_aug.files import write_text
 from vrft_aug.knowledge.told import unreviewed_rewards
 from vrft_aug.policy.hardware import hardware
@@ -82,8 +84,8 @@ def _train(recipe: Recipe, output: Path, plan: ResumePlan | None) -> dict[str, R
         "versions": package_versions(),
         "hardware": hardware(),
     }
-    facts["data"] = _data_facts(recipe, tasksets)
     write_text(output / RUN_FILE, json.dumps(facts, indent=1) + "\n")
+    hashes = Background(partial(_data_facts, recipe, tasksets))  # reads every picture: nobody waits for it
     for warning in unreviewed_rewards(recipe):
         console.print(f"WARNING: {warning}", style="bold red", markup=False)
     if plan is None:
@@ -97,9 +99,9 @@ def _train(recipe: Recipe, output: Path, plan: ResumePlan | None) -> dict[str, R
     arms = {f"always {shorten(name, 40)!r}": constant}
     if recipe.evaluation.base:
         arms["start model"] = _judged(recipe.model, recipe, judged, output / BASE_EVALUATION)
-    facts |= {"finished": _now(), "stages": stage_summary(output)}
+    facts |= {"data": hashes.result(), "finished": _now(), "stages": stage_summary(output)}
     write_text(output / RUN_FILE, json.dumps(facts, indent=1) + "\n")
-    write_report(output)
+    write_report(output, {case.id: case for case in judged.cases})
     for line in read_lines(output / ALARMS):
         where = f"{line['stage']}, step {line['step']}"
         console.print(f"alarm in {where}: {line['alarm']}", style="yellow", markup=False)

@@ -11,8 +11,9 @@ from vrft_aug.policy.chat import eos_token_ids
 from vrft_aug.policy.load import Policy
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.taskset import stage_scorer
+from vrft_aug.training.case_dataset import CaseDataset
 from vrft_aug.training.dynamic import DynamicSampler
-from vrft_aug.training.job import StageJob, case_dataset, run_trainer, trainer_row
+from vrft_aug.training.job import StageJob, run_trainer, trainer_row
 from vrft_aug.training.loggers import LoggerPictures
 from vrft_aug.training.mixture import Mixture, RowScorer
 from vrft_aug.training.order import mixed_order
@@ -50,7 +51,7 @@ def train_grpo(policy: Policy, job: StageJob) -> Any:
         model=policy.model,
         reward_funcs=reward_function(row_scorer, thresholds, stage.name, buffer),
         args=settings,
-        train_dataset=case_dataset(order, row_of),
+        train_dataset=CaseDataset(order, row_of),
         processing_class=policy.processor,
         peft_config=lora_config(job.model),
         callbacks=[pictures, log, bar, thresholds],

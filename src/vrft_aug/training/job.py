@@ -1,10 +1,8 @@
-"""What both methods share: a stage's job, its data set, and running a trainer over it."""
+"""What both methods share: a stage's job, and running a trainer over it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,23 +28,6 @@ class StageJob:
     seed: int
     console: Console
     resume_from: Path | None = None  # a complete checkpoint
-
-
-def case_dataset(order: Sequence[int], row_of: Callable[[int], dict[str, Any]]) -> Any:
-    """A datasets.Dataset of case indices; a case becomes what `row_of` says when it is asked for, not before.
-
-    A case that a batch names several times (the completions of a group) is made once. `row_of` must be
-    picklable and without the model in reach: datasets hashes it, and the workers of a loader get a copy.
-    """
-    from datasets import Dataset
-
-    return Dataset.from_dict({"row": list(order)}).with_transform(partial(_rows, row_of))
-
-
-def _rows(row_of: Callable[[int], dict[str, Any]], batch: dict[str, list[int]]) -> dict[str, list[Any]]:
-    made = {index: row_of(index) for index in dict.fromkeys(batch["row"])}
-    rows = [made[index] for index in batch["row"]]
-    return {key: [row[key] for row in rows] for key in rows[0]}
 
 
 def trainer_row(prompt: Prompt) -> dict[str, Any]:

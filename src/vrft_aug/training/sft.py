@@ -11,7 +11,8 @@ from vrft_aug.policy.load import Policy
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.targets import target_completion
 from vrft_aug.tasks.taskset import TaskSet
-from vrft_aug.training.job import StageJob, case_dataset, run_trainer, trainer_row
+from vrft_aug.training.case_dataset import CaseDataset
+from vrft_aug.training.job import StageJob, run_trainer, trainer_row
 from vrft_aug.training.order import case_order
 from vrft_aug.training.progress import ProgressBar, RunLog
 from vrft_aug.training.settings import sft_settings
@@ -31,7 +32,7 @@ def train_sft(policy: Policy, job: StageJob) -> Any:
     trainer = SFTTrainer(
         model=policy.model,
         args=sft_settings(stage, policy, job.folder, job.seed),
-        train_dataset=case_dataset(order, row_of),
+        train_dataset=CaseDataset(order, row_of),
         processing_class=policy.processor,
         peft_config=lora_config(job.model),
         callbacks=[log, bar],

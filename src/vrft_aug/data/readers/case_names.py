@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from vrft_aug.data.images import SUFFIXES
+
+_UNTIDY = re.compile(r"//|(^|/)\.(/|$)|/$|^$")  # what a path object would write otherwise
 
 
 def case_names(images: Sequence[str]) -> list[str]:
@@ -24,7 +27,7 @@ def without_suffix(image: str) -> str:
     path = image.replace("\\", "/")
     stem, dot, suffix = path.rpartition(".")
     plain = stem if dot and stem.rpartition("/")[2] and f".{suffix.lower()}" in SUFFIXES else path
-    return PurePosixPath(plain).as_posix()
+    return PurePosixPath(plain).as_posix() if _UNTIDY.search(plain) else plain
 
 
 def data_name(file: str) -> str:

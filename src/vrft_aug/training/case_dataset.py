@@ -1,0 +1,37 @@
+"""The data set that a trainer draws from: numbers of cases, made into rows as they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from datasets import Dataset
+from datasets.table import InMemoryTable
+
+RowOf = Callable[[int], dict[str, Any]]
+
+
+class CaseDataset(Dataset):  # type: ignore[misc]  # datasets has no types
+    """A datasets.Dataset of case numbers; a case becomes what `row_of` says when it is asked for, not before.
+
+    A case that a batch names several times (the completions of a group) is made once. `row_of` must be
+    picklable and without the model in reach, because the workers of a loader get a copy. A transform
+    (`Dataset.with_transform`) would do the same, but datasets hashes transforms, and with them every case:
+    a minute for 60,000.
+    """
+
+    def __init__(self, order: Sequence[int], row_of: RowOf) -> None:
+        super().__init__(InMemoryTable.from_pydict({"row": list(order)}), fingerprint="cases")
+        self.order, self.row_of = tuple(order), row_of
+
+    def __getitem__(self, key: Any) -> dict[str, Any]:
+        """One row by its place."""
+        return self.row_of(self.order[key])
+
+    def __getitems__(self, keys: list[int]) -> list[dict[str, Any]]:
+        """The rows of a batch."""
+        made = {number: self.row_of(number) for number in dict.fromkeys(self.order[key] for key in keys)}
+        return [made[self.order[key]] for key in keys]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(self.row_of, self.order)
