@@ -11,7 +11,7 @@ import torch
 from vrft_aug.policy.prefix.grouping import Inputs, split_rows
 
 TOKEN_FIELDS = frozenset({"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"})  # (U, P)
-IMAGE_FIELDS = frozenset({"pixel_values", "image_grid_thw", "pixel_attention_mask"})
+IMAGE_FIELDS = frozenset({"pixel_values", "image_grid_thw", "pixel_attention_mask", "image_sizes"})
 
 
 def prompt_positions(backbone: Any, prompts: Inputs) -> torch.Tensor:
@@ -46,6 +46,8 @@ def image_blocks(prompts: Inputs) -> torch.Tensor | None:
 def image_inputs(prompts: Inputs) -> dict[str, Any]:
     """The images of U prompts as the images of one row, which the packed sequence is to the model."""
     images = {name: prompts[name] for name in IMAGE_FIELDS if name in prompts}
+    if "image_sizes" in images:  # LLaVA-NeXT: a line an image, whatever the row
+        return images
     if "pixel_values" in images and images["pixel_values"].dim() == 5:  # (U, tiles, 3, height, width)
         per_row = ("pixel_values", "pixel_attention_mask")
         return {k: v.flatten(0, 1)[None] if k in per_row else v for k, v in images.items()}

@@ -16,6 +16,8 @@ import torch
 from vrft_aug.policy.prefix.patching import swapped
 
 LIMIT = 1 << 30  # bytes
+# Of `get_image_features`: all that its result depends on.
+ARGUMENTS = ("pixel_values", "image_grid_thw", "pixel_attention_mask", "image_sizes")
 Features = tuple[
     torch.Tensor, ...
 ]  # of an image: what the language model reads, then Qwen3-VL's deep features
@@ -50,22 +52,14 @@ class FeatureCache:
         @wraps(stock)  # `generate` looks at the names of its arguments
         def serve(*arguments: Any, **settings: Any) -> SimpleNamespace:
             given = signature.bind(*arguments, **settings).arguments
-            return self._serve(
-                stock, given["pixel_values"], given.get("image_grid_thw"), given.get("pixel_attention_mask")
-            )
+            return self._serve(stock, {name: given[name] for name in ARGUMENTS if given.get(name) is not None})
 
         with swapped(backbone, "get_image_features", serve):
             yield
 
-    def _serve(
-        self,
-        stock: Callable[..., Any],
-        pixels: torch.Tensor,
-        grids: torch.Tensor | None,
-        mask: torch.Tensor | None,
-    ) -> SimpleNamespace:
+    def _serve(self, stock: Callable[..., Any], given: dict[str, torch.Tensor]) -> SimpleNamespace:
         """A backbone's `get_image_features`."""
-        images = _images(pixels, grids, mask)
+        images = _images(**given)
         keys = [_digest(image) for image in images]
         found = {key: self._features[key] for key in keys if key in self._features}
         missing = {key: image for key, image in zip(keys, images, strict=True) if key not in found}
@@ -73,7 +67,7 @@ class FeatureCache:
             found |= self._compute(stock, missing)
         for key in keys:
             self._keep(key, found[key])
-        device = pixels.device
+        device = given["pixel_values"].device
         pooled, *deep = zip(*([x.to(device) for x in found[key]] for key in keys), strict=True)
         return SimpleNamespace(
             pooler_output=torch.stack(pooled) if self._stacked else pooled, deepstack_features=deep
@@ -120,20 +114,27 @@ def tower_version(backbone: Any) -> tuple[int, int] | None:
 
 
 def _images(
-    pixels: torch.Tensor, grids: torch.Tensor | None, mask: torch.Tensor | None
+    pixel_values: torch.Tensor,
+    image_grid_thw: torch.Tensor | None = None,
+    pixel_attention_mask: torch.Tensor | None = None,
+    image_sizes: torch.Tensor | None = None,
 ) -> Sequence[dict[str, torch.Tensor]]:
     """The arguments of `get_image_features` for each image (or tile) alone."""
-    if grids is not None:  # Qwen: patches, image after image
-        parts = torch.split(pixels, grids.prod(dim=-1).tolist())
-        return [{"pixel_values": p, "image_grid_thw": g[None]} for p, g in zip(parts, grids, strict=True)]
-    if pixels.dim() == 4:  # Gemma
-        return [{"pixel_values": image[None]} for image in pixels]
-    tiles = pixels.flatten(0, 1)  # SmolVLM: rows of tiles, of which empty ones are padding
-    if mask is None:
+    if image_grid_thw is not None:  # Qwen: patches, image after image
+        parts = torch.split(pixel_values, image_grid_thw.prod(dim=-1).tolist())
+        grids = zip(parts, image_grid_thw, strict=True)
+        return [{"pixel_values": part, "image_grid_thw": grid[None]} for part, grid in grids]
+    if image_sizes is not None:  # LLaVA-NeXT: crops of an image
+        sizes = zip(pixel_values, image_sizes, strict=True)
+        return [{"pixel_values": image[None], "image_sizes": size[None]} for image, size in sizes]
+    if pixel_values.dim() == 4:  # Gemma, LLaVA
+        return [{"pixel_values": image[None]} for image in pixel_values]
+    tiles = pixel_values.flatten(0, 1)  # SmolVLM: rows of tiles, of which empty ones are padding
+    if pixel_attention_mask is None:
         return [{"pixel_values": tile[None, None]} for tile in tiles if tile.any()]
     return [
         {"pixel_values": tile[None, None], "pixel_attention_mask": own[None, None]}
-        for tile, own in zip(tiles, mask.flatten(0, 1), strict=True)
+        for tile, own in zip(tiles, pixel_attention_mask.flatten(0, 1), strict=True)
         if tile.any()
     ]
 

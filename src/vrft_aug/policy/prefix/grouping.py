@@ -44,16 +44,17 @@ def split_rows(inputs: Inputs, images: Sequence[int]) -> list[dict[str, Any]]:
     """Model inputs of B rows as B inputs of one row each (views).
 
     `images` (B,) counts the images of each row. Qwen lays images out flat over the batch: `image_grid_thw`
-    has a line an image, `pixel_values` t * h * w lines; Gemma has a line an image; all else has a line a row.
-    Raises ValueError for any other layout.
+    has a line an image, `pixel_values` t * h * w lines; Gemma and LLaVA have a line an image, LLaVA-NeXT of
+    several crops, with its size in `image_sizes`; all else has a line a row. Raises ValueError for any other
+    layout.
     """
     counts: dict[str, list[int]] = {}
     if inputs.get("image_grid_thw") is not None:
         patches = inputs["image_grid_thw"].prod(dim=-1).tolist()
         counts["image_grid_thw"] = list(images)
         counts["pixel_values"] = [sum(patches[a:b]) for a, b in _bounds(images)]
-    elif getattr(inputs.get("pixel_values"), "ndim", None) == 4:
-        counts["pixel_values"] = list(images)
+    elif "image_sizes" in inputs or getattr(inputs.get("pixel_values"), "ndim", None) == 4:
+        counts["pixel_values"] = counts["image_sizes"] = list(images)
     one = [1] * len(images)
     bounds = {name: _bounds(counts.get(name, one)) for name in inputs}
     if wrong := [name for name, value in inputs.items() if bounds[name][-1][1] != len(value)]:
