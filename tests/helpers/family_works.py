@@ -1,7 +1,7 @@
 """What users do with a model, each as a short run that is held against what it must leave; for any family.
 
-Cases have two pictures of different shapes, the first with a white spot. A work raises AssertionError where its
-result is wrong, and returns a fact that a table can tell.
+Cases have two pictures of different shapes, the first with a white spot. A work raises AssertionError where
+its result is wrong, and returns a fact that a table can tell.
 """
 
 from __future__ import annotations
@@ -17,12 +17,17 @@ from safetensors.numpy import load_file
 from helpers.run_checks import interrupt, lines, same_run
 from helpers.shades import SHADE_TASK, SPOT_TASK, Shade, spread
 from helpers.shades import read as read_single
+from vrft_aug.answer import parse
 from vrft_aug.evaluation.evaluate import evaluate_path
 from vrft_aug.evaluation.predict import predict_images
 from vrft_aug.evaluation.report_data import load_report
 from vrft_aug.experiments.run import train
-from vrft_aug.nouns import Box, Case, Task
+from vrft_aug.nouns import Box, Case, Rollout, Task
+from vrft_aug.policy.load import Policy, load_policy
 from vrft_aug.recipe.schema import Recipe
+from vrft_aug.tasks.frames import case_frame
+from vrft_aug.tasks.targets import target_completion
+from vrft_aug.tasks.task import make_task
 
 __all__ = ["DTYPES", "WORKS", "read", "spread"]
 DTYPES = ("float32", "bfloat16")
@@ -39,7 +44,12 @@ GRPO: dict[str, Any] = {
 MIXED: dict[str, Any] = {
     **GRPO, "steps": 1, "mix": {"spot": {"share": 0.5, "rewards": {"helpers.shades:spread": 1.0}}},
 }  # fmt: skip
-BOXES: dict[str, Any] = {**GRPO, "name": "boxes", "task": "spot", "rewards": {"iou": 1.0, "helpers.shades:spread": 2.0}}
+BOXES: dict[str, Any] = {
+    **GRPO,
+    "name": "boxes",
+    "task": "spot",
+    "rewards": {"iou": 1.0, "helpers.shades:spread": 2.0},
+}
 
 
 def read(root: Path, split: str, task: Task, count: int = 10) -> list[Case]:
@@ -99,7 +109,9 @@ def _both_accumulations(model: Path, dtype: str, folder: Path, stage: dict[str, 
     for steps in (1, 8):
         train(recipe_of(model, dtype, accumulated(stage, steps)), folder / str(steps))
     cosine = _cosine(update(model, folder / "1"), update(model, folder / "8"))
-    assert cosine > (0.999999 if dtype == "float32" else 0.99), f"accumulation 1 and 8 differ: cosine {cosine}"
+    assert cosine > (0.999999 if dtype == "float32" else 0.99), (
+        f"accumulation 1 and 8 differ: cosine {cosine}"
+    )
     return f"cosine of the updates at accumulation 1 and 8: {cosine:.6f}"
 
 
@@ -144,11 +156,6 @@ def lora(model: Path, dtype: str, folder: Path) -> str:
 
 def localise(model: Path, dtype: str, folder: Path) -> str:
     """Boxes are taught in the family's coordinates, asked for, read back in original pixels and rewarded."""
-    from vrft_aug.policy.load import load_policy
-    from vrft_aug.tasks.frames import case_frame
-    from vrft_aug.tasks.targets import target_completion
-    from vrft_aug.tasks.task import make_task
-
     recipe = recipe_of(model, dtype, {**SFT, "task": "spot"}, BOXES, evaluation={"task": "spot"})
     worst = boxes_there_and_back(load_policy(recipe.model), make_task("spot", recipe.tasks["spot"]))
     train(recipe, folder)
@@ -158,13 +165,8 @@ def localise(model: Path, dtype: str, folder: Path) -> str:
     return f"boxes come back within {worst:.2f} pixels"
 
 
-def boxes_there_and_back(policy: Any, task: Task) -> float:
-    """The largest error, in original pixels, of corners that are taught and then read; at most half a unit."""
-    from vrft_aug.answer import parse
-    from vrft_aug.nouns import Rollout
-    from vrft_aug.tasks.frames import case_frame
-    from vrft_aug.tasks.targets import target_completion
-
+def boxes_there_and_back(policy: Policy, task: Task) -> float:
+    """The largest error, in original pixels, of corners taught and then read; at most half a unit."""
     worst = 0.0
     for case in read(Path(), "train", task):
         frame = case_frame(task, case, policy.frame)
@@ -193,7 +195,10 @@ def evaluate(model: Path, dtype: str, folder: Path) -> str:
 
 def predict(model: Path, dtype: str, folder: Path) -> str:
     """A run answers about pictures of any shape, with the boxes drawn on them."""
-    train(recipe_of(model, dtype, {**SFT, "task": "spot", "steps": 1}, evaluation={"task": "spot"}), folder / "run")
+    train(
+        recipe_of(model, dtype, {**SFT, "task": "spot", "steps": 1}, evaluation={"task": "spot"}),
+        folder / "run",
+    )
     pictures = [folder / "wide.png", folder / "tall.png"]
     for path, size in zip(pictures, ((300, 100), (90, 170)), strict=True):
         WIDE.open().resize(size).save(path)

@@ -24,6 +24,7 @@ SIGLIP = {
     "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
     "image_size": 32, "patch_size": 8,
 }  # fmt: skip
+CLIP = {"model_type": "clip_vision_model", **SIGLIP, "projection_dim": 16}
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,62 @@ def _tiled_pixels(images: list[int], generator: torch.Generator) -> dict[str, to
         pixels[row, 2 * count :] = 0
         mask[row, 2 * count :] = 0
     return {"pixel_values": pixels, "pixel_attention_mask": mask}
+
+
+def _crops(image: int) -> tuple[tuple[int, int], int]:
+    """(height, width) of an image for LLaVA-NeXT, and its crops of 32 pixels: the whole one, and a grid."""
+    return (((64, 60), 5), ((30, 60), 3), ((64, 20), 3))[image % 3]
+
+
+def _next_pixels(images: list[int], generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Crops of an image in a line, padded with empty ones."""
+    pixels = torch.randn(sum(images), 5, 3, 32, 32, generator=generator)
+    for image, crops in enumerate(pixels):
+        crops[_crops(image)[1] :] = 0
+    sizes = torch.tensor([_crops(image)[0] for image in range(sum(images))])
+    return {"pixel_values": pixels, "image_sizes": sizes}
+
+
+def _next_tokens(image: int) -> int:
+    """16 of the whole image, and of the grid those that are not padding, with a token that ends each line."""
+    (height, width), _ = _crops(image)
+    lines, columns = {(64, 60): (8, 8), (30, 60): (4, 8), (64, 20): (8, 2)}[height, width]
+    return 16 + lines * (columns + 1)
+
+
+def _llava_next() -> Any:
+    from transformers import LlavaNextConfig, LlavaNextForConditionalGeneration
+
+    grids = [[32, 64], [64, 32], [64, 64]]
+    config = LlavaNextConfig(
+        text_config={"model_type": "mistral", **TEXT, "sliding_window": None}, vision_config=CLIP,
+        image_token_index=IMAGE, image_grid_pinpoints=grids, pad_token_id=PAD,
+    )  # fmt: skip
+    return LlavaNextForConditionalGeneration(config)
+
+
+def _llava() -> Any:
+    from transformers import LlavaConfig, LlavaForConditionalGeneration
+
+    config = LlavaConfig(
+        text_config={"model_type": "qwen2", **TEXT}, vision_config=CLIP, image_token_index=IMAGE,
+        pad_token_id=PAD,
+    )  # fmt: skip
+    return LlavaForConditionalGeneration(config)
+
+
+def _internvl() -> Any:
+    from transformers import InternVLConfig, InternVLForConditionalGeneration
+
+    vision = {
+        "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "image_size": [32, 32], "patch_size": [8, 8],
+    }  # fmt: skip
+    config = InternVLConfig(
+        text_config={"model_type": "qwen2", **TEXT}, vision_config=vision, image_token_id=IMAGE,
+        downsample_ratio=0.5,
+    )  # fmt: skip
+    return InternVLForConditionalGeneration(config)
 
 
 def _qwen(name: str, vision: dict[str, Any], **text: Any) -> Family:
@@ -125,6 +182,10 @@ FAMILIES: dict[str, Family] = {
     "smolvlm": _idefics("SmolVLM"),
     "idefics3": _idefics("Idefics3"),
     "gemma3": Family(_gemma3, _gemma_pixels, lambda _: 4, "token_type_ids"),
+    "llava_next": Family(_llava_next, _next_pixels, _next_tokens, None),
+    # By their structure alone:
+    "llava": Family(_llava, _gemma_pixels, lambda _: 16, None),
+    "internvl": Family(_internvl, _gemma_pixels, lambda _: 4, None),
 }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """Small random models behind the processors that their families ship with, as normal transformers folders.
 
 Qwen2.5-VL and Qwen3-VL: the whole tokenizer, template and image processor, from a folder of models that
-VRFT_TEST_MODELS names (else `shared/models` beside this checkout), with the model's config made small. The others:
-their processor classes and their chat templates, which TRL ships, around a small tokenizer that is trained here.
+VRFT_TEST_MODELS names (else `shared/models` beside this checkout), with the model's config made small. The
+others: their processor classes and chat templates, which TRL ships, around a small tokenizer trained here.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ TEXT: dict[str, Any] = {
     "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 2048,
 }  # fmt: skip
 SIGHT: dict[str, Any] = {
-    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "patch_size": 8,
+    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "patch_size": 8,
 }  # fmt: skip
-QWEN = {  # family: folder of its processor, what its config shrinks to, (pixels of a picture)
+QWEN = {  # family and folder: what text and vision shrink to, and the sections of multimodal rope
     "qwen2.5-vl": (
         {**TEXT, "num_hidden_layers": 3, "hidden_size": 64, "head_dim": 16},
         {
@@ -160,7 +161,7 @@ def _gemma3() -> tuple[Any, Any]:
 
 
 def _idefics(name: str, template: str, begin: str) -> tuple[Any, Any]:
-    """Tiles of 64 pixels, 16 tokens each, of pictures that are scaled to 128 (true: 384 or 512 and 4 of them)."""
+    """Tiles of 64 pixels, 16 tokens each, of pictures that are scaled to 128 (true: 364 or 512, and 4)."""
     import transformers
     from transformers.models.idefics3.image_processing_idefics3 import Idefics3ImageProcessor
     from transformers.models.smolvlm.image_processing_smolvlm import SmolVLMImageProcessor
@@ -172,7 +173,9 @@ def _idefics(name: str, template: str, begin: str) -> tuple[Any, Any]:
     settings = {"chat_template": chat_template(template), "image_seq_len": 16}
     if name == "SmolVLM":
         video = SmolVLMVideoProcessor(**sizes, num_frames=4, fps=1)
-        processor = transformers.SmolVLMProcessor(SmolVLMImageProcessor(**sizes), tokenizer, video, **settings)
+        processor = transformers.SmolVLMProcessor(
+            SmolVLMImageProcessor(**sizes), tokenizer, video, **settings
+        )
     else:
         processor = transformers.Idefics3Processor(Idefics3ImageProcessor(**sizes), tokenizer, **settings)
     config = getattr(transformers, f"{name}Config")(

@@ -22,8 +22,9 @@ stock TRL's divided by ours, so that more is better, except memory (ours divided
 GRPO samples G completions for each prompt of P tokens. Stock TRL runs the prompt and its images once per
 completion, in sampling, scoring, forward and backward. Prefix sharing (`src/vrft_aug/policy/prefix/`)
 runs them once per prompt; log-probabilities and gradients are equal up to rounding. It is on by default
-for Qwen2-VL, Qwen2.5-VL, Qwen3-VL, SmolVLM, Idefics3 and Gemma 3 (`stages[].prefix_sharing: false` is the
-stock trainer).
+for Qwen2-VL, Qwen2.5-VL, Qwen3-VL, SmolVLM, Idefics3, Gemma 3, LLaVA-NeXT and whatever is plainly image
+tokens in a causal model, which is tried on the model itself (`stages[].prefix_sharing: false` is the stock
+trainer).
 
 How it is measured: both arms are the same `GRPOTrainer` on the same random Qwen2.5-VL, pictures, prompts
 and seeds in one process; they take steps in turns, the order alternating, after a warm-up that is not

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from vrft_aug.errors import UserError
 from vrft_aug.perception.spaces import BoxSpace, Frame, family_space
@@ -27,6 +28,13 @@ OWNED_BY_MODEL = {
     "use_safetensors": "nothing (always true)",
     "device_map": "model.device",
 }
+# What a folder must hold, one of each line.
+NEEDED_FILES = (
+    ("config.json",),
+    ("processor_config.json", "preprocessor_config.json"),
+    ("tokenizer.json", "*.model", "vocab.*", "tekken.json"),
+    ("*.safetensors",),
+)
 PROCESSOR_ARGUMENTS = ("revision", "subfolder", "cache_dir", "local_files_only", "token")
 
 
@@ -104,12 +112,9 @@ def load_policy(config: ModelConfig, training: bool = False) -> Policy:
             output_loading_info=True,
             **{**config.load, "trust_remote_code": config.trust_remote_code},
         )
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300].rstrip(".")
-        raise UserError(
-            f"model {config.name!r} cannot be loaded: {reason}; expected `tiny`, a transformers folder with "
-            f"safetensors weights, or the hub name of a vision-language model"
-        ) from None
+    except (OSError, ValueError, ImportError, KeyError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200].rstrip(".")
+        raise UserError(f"model {config.name!r} cannot be loaded: {reason}; {_expected(config)}") from None
     if missing := info["missing_keys"]:
         raise UserError(
             f"model {config.name!r} lacks {len(missing)} weights, such as {min(missing)}; "
@@ -134,12 +139,27 @@ def _source(config: ModelConfig) -> str:
     """What to give to from_pretrained; a missing folder is found here instead of in a failed download."""
     name, folder = config.name, model_folder(config)
     if folder is not None:
-        if not (folder / "config.json").is_file():
-            raise UserError(f"model folder {name} holds no config.json; expected a transformers folder")
+        for files in NEEDED_FILES:
+            if not any(any(folder.glob(pattern)) for pattern in files):
+                raise UserError(
+                    f"model folder {name} holds no {' or '.join(files)}; expected a transformers folder with "
+                    "config, weights, tokenizer and image processor, as `save_pretrained` writes them (a "
+                    "processor can be copied from the model that this one was made from)"
+                )
         return str(folder)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UserError(f"model folder {name} does not exist")
     return name
+
+
+def _expected(config: ModelConfig) -> str:
+    """What else to try where a model cannot be loaded."""
+    if model_folder(config) is not None:
+        return "expected a vision-language model as transformers saves it, with safetensors weights"
+    return (
+        "expected `tiny`, a folder, or the hub name of a vision-language model with safetensors weights; a "
+        "gated one wants `hf auth login` once, and without a network its files must be there from before"
+    )
 
 
 def written_model(config: ModelConfig, folder: Path, training: bool = False) -> ModelConfig:

@@ -10,6 +10,7 @@ processor, in sampling, and in every forward and backward. Here each of these ha
 - `scoring`: log-probabilities from one pass over that sequence; gradients of a group meet in its prompt
 - `sampling`: the prompt is prefilled once, finished completions leave the batch
 - `family`, `families`: what differs between model families, and which are known
+- `structure`: whether a family that is not known is plainly image tokens in a causal model
 
 `training/prefix_sharing.py` puts it all into TRL's GRPOTrainer, and says why where it cannot;
 `training/prompt_processing.py` lets the processor run once per prompt, its images once per batch.

@@ -1,4 +1,4 @@
-"""The model families that prefix sharing is exact for, by transformers' `config.model_type`."""
+"""The model families that prefix sharing is exact for, by `config.model_type` or by their structure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 from vrft_aug.errors import UserError
 from vrft_aug.plugins import installed, installed_names
 from vrft_aug.policy.prefix.family import Family
+from vrft_aug.policy.prefix.structure import why_not_plain
 
 # Each is tested to be exact. A further family is one line here; those of other packages register under
-# `vrft_aug.families`, as functions of no arguments that return a Family.
+# `vrft_aug.families`, as functions of no arguments that return a Family. What is neither is tried: a family
+# that is plainly image tokens in a causal model needs no line (structure.py).
 FAMILIES = {
     "qwen2_vl": Family(),
     "qwen2_5_vl": Family(),
@@ -17,6 +19,7 @@ FAMILIES = {
     "smolvlm": Family(),
     "idefics3": Family(),
     "gemma3": Family(),
+    "llava_next": Family(),
 }
 
 
@@ -36,20 +39,18 @@ def find_family(model_type: str) -> Family | None:
 
 def family_of(model: Any) -> Family:
     """The family of a model for which `why_not_model` gives None."""
-    family = find_family(model.config.model_type)
-    assert family is not None, model.config.model_type
-    return family
+    return find_family(model.config.model_type) or Family()
 
 
 def why_not_model(model: Any) -> str | None:
     """Why prefix sharing cannot be used with this transformers model, or None where it can."""
     config = model.config
-    if find_family(config.model_type) is None:
-        known = ", ".join([*FAMILIES, *installed_names("families")])
-        return f"model family {config.model_type!r} is not among {known}"
     text = config.get_text_config()
     if getattr(text, "attention_dropout", 0):
         return "the model has attention dropout"
     if getattr(text, "attn_logit_softcapping", None):
         return "the model caps its attention scores"
+    if find_family(config.model_type) is None and (reason := why_not_plain(model)) is not None:
+        known = ", ".join([*FAMILIES, *installed_names("families")])
+        return f"model family {config.model_type!r} is not among {known}, and {reason}"
     return None

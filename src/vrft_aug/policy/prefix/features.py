@@ -52,7 +52,9 @@ class FeatureCache:
         @wraps(stock)  # `generate` looks at the names of its arguments
         def serve(*arguments: Any, **settings: Any) -> SimpleNamespace:
             given = signature.bind(*arguments, **settings).arguments
-            return self._serve(stock, {name: given[name] for name in ARGUMENTS if given.get(name) is not None})
+            return self._serve(
+                stock, {name: given[name] for name in ARGUMENTS if given.get(name) is not None}
+            )
 
         with swapped(backbone, "get_image_features", serve):
             yield
