@@ -91,6 +91,8 @@ class Case:
         question: overrides the task's wording where the data brings its own questions.
         options: of a choice, in the order in which they are shown; target.label is one of them.
         facets: what results are told apart by: ("type", "closed"), ("language", "en").
+        picture: what tells its picture from those of other cases. Questions about one picture are not
+            independent: intervals draw them together. None: no other case has it.
     """
 
     id: str
@@ -100,6 +102,7 @@ class Case:
     question: str | None = None
     options: tuple[str, ...] = ()
     facets: tuple[tuple[str, str], ...] = ()
+    picture: str | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ USUAL = 0.8  # unless it is true of more than this share
 
 def cautions(report: Report) -> list[str]:
     """What to know first: that nearly all answers are the same, or no better than guessing."""
-    return [sentence for sentence in (_one_answer(report), _chance(report)) if sentence]
+    return [sentence for sentence in (_one_answer(report), _chance(report), *_blind(report)) if sentence]
 
 
 def _one_answer(report: Report) -> str:
@@ -37,6 +37,23 @@ def _chance(report: Report) -> str:
         f"Balanced accuracy {found} is no better than guessing among {classes} classes ({1 / classes:.2f}), "
         f"as far as {found.n} cases can tell."
     )
+
+
+def _blind(report: Report) -> list[str]:
+    """Where a policy that does not see is about as good; and why there is none to hold against."""
+    said = []
+    for gain, blind, what in (
+        ("gain_by_sight", "text_only_accuracy", "the same model with blank pictures"),
+        ("gain_on_frequent", "frequent_accuracy", "the training split's most frequent answers"),
+    ):
+        found, other = report.metrics.get(gain), report.metrics.get(blind)
+        if found is not None and other is not None and found.low is not None and found.low <= 0:
+            accuracy = report.metrics["accuracy"]
+            said.append(
+                f"Accuracy {accuracy} is not shown to be better than {what} ({other.value_text}), as far as "
+                f"{found.n} cases can tell."
+            )
+    return [*said, *report.notes]
 
 
 def _named(text: str | None, boxes: tuple[Box, ...] | None) -> str | None:

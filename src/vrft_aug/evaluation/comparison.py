@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vrft_aug.errors import UserError, nearest
-from vrft_aug.evaluation.meanings import HEADLINES, Meaning
+from vrft_aug.evaluation.meanings import Meaning, headline
 from vrft_aug.evaluation.metrics.bootstrap import Floats, Metric, Statistic, resample, summary
 from vrft_aug.evaluation.metrics.case_rows import Row
 from vrft_aug.evaluation.metrics.catalogue import groups, right_cases, statistics
@@ -77,13 +77,14 @@ def compare(
     first_name, first = next((name, runs[0]) for name, runs in arms.items())
     aligned = {name: [_aligned(first_name, first, name, run) for run in runs] for name, runs in arms.items()}
     parts = {name: _means(runs) for name, runs in aligned.items()}
-    headline = _headline(metrics or HEADLINES[first.kind], parts)
+    shared = [metric for metric in first.metrics if all(metric in part for part in parts.values())]
+    shown = _headline(metrics or headline(first.kind, shared), parts)
     pairs = _pairs(list(arms), baseline)
     wanted: dict[tuple[str, str, str], Statistic] = {
         (name, "", metric): statistic for name, part in parts.items() for metric, statistic in part.items()
     }
     for of, minus in pairs:
-        for metric in headline:
+        for metric in shown:
             wanted[of, minus, metric] = _difference(parts[of][metric], parts[minus][metric])
     drawn_as_one, replicates = groups(first.rows), replicates or first.bootstrap
     draws = resample(wanted, drawn_as_one, replicates=replicates, seed=first.seed)
@@ -94,11 +95,11 @@ def compare(
             name: {metric: _arm_metric(measured[name, "", metric], runs, metric) for metric in parts[name]}
             for name, runs in aligned.items()
         },
-        differences={pair: {metric: measured[(*pair, metric)] for metric in headline} for pair in pairs},
-        headline=headline,
+        differences={pair: {metric: measured[(*pair, metric)] for metric in shown} for pair in pairs},
+        headline=shown,
         seed=first.seed,
         bootstrap=replicates,
-        tests=_tests(pairs, headline, draws),
+        tests=_tests(pairs, shown, draws),
         mcnemar=mcnemar,
         notes=(*_data_notes(aligned), *why_not),
         meanings={name: one for runs in arms.values() for run in runs for name, one in run.meanings.items()},

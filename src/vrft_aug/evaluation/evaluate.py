@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from vrft_aug.errors import UserError
+from vrft_aug.evaluation.blind import asks_blind, blanked
 from vrft_aug.evaluation.measure import Source, Written, measure_rollouts
 from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.evaluation.provenance import hash_folder
@@ -25,8 +27,8 @@ from vrft_aug.tasks.taskset import TaskSet, evaluation_taskset
 def evaluate(policy: Policy, recipe: Recipe, taskset: TaskSet | None = None) -> Report:
     """Judge a policy as the recipe's evaluation says: greedy answers, and sampled ones for votes.
 
-    `taskset` is that of the evaluation, where it has been read already. Raises UserError where data is
-    absent or wrong.
+    Questions (choice, answer) are also asked with blank pictures, unless `text_only` is off. `taskset` is that
+    of the evaluation, where it has been read already. Raises UserError where data is absent or wrong.
     """
     wanted, source = recipe.evaluation, Source(policy.name, _model_hash(policy))
     named_metrics(recipe)  # what is wrong with them is said before anything is generated
@@ -37,7 +39,11 @@ def evaluate(policy: Policy, recipe: Recipe, taskset: TaskSet | None = None) -> 
     sampled = None
     if wanted.samples:
         sampled = _generate(policy, taskset, recipe, samples=wanted.samples, temperature=wanted.temperature)
-    return measure_rollouts(recipe, taskset, Written(greedy, sampled, frames), source)
+    unseen = None
+    if asks_blind(recipe):
+        blank = replace(taskset, prompts=blanked(taskset.prompts))
+        unseen = [one for (one,) in _generate(policy, blank, recipe, samples=1, temperature=None, blind=True)]
+    return measure_rollouts(recipe, taskset, Written(greedy, sampled, frames, unseen), source)
 
 
 def evaluate_path(source: str, recipe: Recipe | None = None, output: Path | None = None) -> Report:
@@ -73,10 +79,17 @@ def _evaluated(config: ModelConfig, recipe: Recipe, output: Path | None) -> Repo
 
 
 def _generate(
-    policy: Policy, taskset: TaskSet, recipe: Recipe, *, samples: int, temperature: float | None
+    policy: Policy,
+    taskset: TaskSet,
+    recipe: Recipe,
+    *,
+    samples: int,
+    temperature: float | None,
+    blind: bool = False,
 ) -> list[list[Rollout]]:
     wanted = recipe.evaluation
     what = "evaluating" if temperature is None else f"sampling {samples} answers a case"
+    what = "asking without pictures" if blind else what
     with watching(what, len(taskset.prompts)) as done:
         return generate(
             policy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import get_args
 
@@ -40,6 +41,16 @@ MEANINGS = {
     "micro_f1": Meaning("Micro F1", "F1 of all labels of all cases together"),
     "chance": Meaning("Chance", "what guessing among each case's options gets right", 0),
     "token_f1": Meaning("Token F1", "words shared with the reference"),
+    "frequent_accuracy": Meaning(
+        "Frequent answer", "blind: the training split's most frequent answer to the question is right", 0
+    ),
+    "frequent_token_f1": Meaning("Frequent answer, F1", "token F1 of that answer", 0),
+    "text_only_accuracy": Meaning(
+        "Without picture", "blind: accuracy of the same model, the picture blank", 0
+    ),
+    "text_only_token_f1": Meaning("Without picture, F1", "token F1 of these answers", 0),
+    "gain_on_frequent": Meaning("Gain on frequent", "accuracy minus that of the frequent answer, paired"),
+    "gain_by_sight": Meaning("Gain by sight", "accuracy minus that without picture, paired"),
     "mean_iou": Meaning("Mean IoU", "matched boxes over the larger number of boxes; none where none is 1"),
     "ap50": Meaning("AP50", "average precision at IoU 0.5, mean over labels"),
     "froc": Meaning("FROC", "mean share of boxes found at 1/8 to 8 false boxes an image"),
@@ -84,6 +95,11 @@ HEADLINES: dict[TaskKind, tuple[str, ...]] = {
     "grade": ("accuracy", "balanced_accuracy", "kappa", "grade_error", "answered"),
     "localise": ("mean_iou", "ap50", "found", "false_boxes", "answered"),
     "multilabel": ("accuracy", "label_accuracy", "macro_f1", "answered"),
-    "choice": ("accuracy", "chance", "answered"),
-    "answer": ("accuracy", "token_f1", "answered"),
+    "choice": ("accuracy", "frequent_accuracy", "text_only_accuracy", "chance", "answered"),
+    "answer": ("accuracy", "frequent_accuracy", "text_only_accuracy", "token_f1", "answered"),
 }
+
+
+def headline(kind: TaskKind, metrics: Collection[str]) -> tuple[str, ...]:
+    """The metrics to show first, of those that a report has: blind baselines may not have been asked for."""
+    return tuple(name for name in HEADLINES[kind] if name in metrics)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vrft_aug.answer import parse
+from vrft_aug.evaluation.blind import blind_baselines
 from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.evaluation.provenance import (
     Provenance,
@@ -29,6 +30,7 @@ class Written:
     greedy: Sequence[Rollout]
     sampled: Sequence[Sequence[Rollout]] | None  # for votes
     frames: Sequence[Frame | None]  # of each case's picture, for a localise task
+    unseen: Sequence[Rollout] | None = None  # greedy, the pictures blank; for questions
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ def measure_rollouts(recipe: Recipe, taskset: TaskSet, written: Written, source:
             answers(rollouts, [frame] * len(rollouts), [case] * len(rollouts))
             for rollouts, frame, case in zip(written.sampled, written.frames, taskset.cases, strict=True)
         ]
+    blind = blind_baselines(recipe, taskset)
+    if written.unseen is not None:
+        blind = blind.with_text_only(answers(written.unseen, written.frames, taskset.cases))
     return build_report(
         taskset.task,
         taskset.cases,
@@ -78,4 +83,5 @@ def measure_rollouts(recipe: Recipe, taskset: TaskSet, written: Written, source:
         bank=taskset.bank,
         metrics=named_metrics(recipe),
         medmnist=recipe.tasks[taskset.task.name].data.reader == "medmnist",
+        blind=blind,
     )

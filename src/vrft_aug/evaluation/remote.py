@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from vrft_aug.evaluation.blind import asks_blind, blanked
 from vrft_aug.evaluation.measure import Source, Written, measure_rollouts
 from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.evaluation.report_data import Report
@@ -53,7 +54,11 @@ def evaluate_endpoint(endpoint: Endpoint, recipe: Recipe, concurrency: int = CON
     if wanted.samples:
         votes = list(ask_all(f"sampling {wanted.samples} answers a case", sampled, pairs, concurrency))
         _warn_of_equal_samples(votes)
-    written = Written([one for (one,) in first], votes, frames)
+    unseen = None
+    if asks_blind(recipe):
+        blank = list(zip(blanked(taskset.prompts), taskset.cases, strict=True))
+        unseen = [one for (one,) in ask_all("asking without pictures", greedy, blank, concurrency)]
+    written = Written([one for (one,) in first], votes, frames, unseen)
     return measure_rollouts(recipe, taskset, written, source)
 
 

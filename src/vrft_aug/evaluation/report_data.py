@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from vrft_aug.errors import UserError
+from vrft_aug.evaluation.blind import Blind
 from vrft_aug.evaluation.meanings import MEANINGS, Meaning
 from vrft_aug.evaluation.metrics import curves
 from vrft_aug.evaluation.metrics.bootstrap import Metric, measure
@@ -25,6 +26,7 @@ from vrft_aug.evaluation.metrics.catalogue import (
 )
 from vrft_aug.evaluation.metrics.classification import confusion
 from vrft_aug.evaluation.metrics.curves import Curves
+from vrft_aug.evaluation.metrics.slices import Slice, slices
 from vrft_aug.evaluation.metrics.votes import majorities
 from vrft_aug.evaluation.provenance import Provenance
 from vrft_aug.files import write_text
@@ -57,6 +59,8 @@ class Report:
         medmnist: with the figures of MedMNIST's official evaluator.
         curves: the points that pages draw.
         named: how the metrics that the recipe names are read.
+        slices: the cases told apart by what the data says of their questions.
+        notes: sentences on what could not be measured.
     """
 
     task: str
@@ -75,6 +79,8 @@ class Report:
     medmnist: bool = False
     curves: Curves = field(default_factory=Curves)
     named: Mapping[str, Meaning] = field(default_factory=dict)
+    slices: tuple[Slice, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def meanings(self) -> Mapping[str, Meaning]:
@@ -97,15 +103,18 @@ def build_report(
     bank: KnowledgeBank | None = None,
     medmnist: bool = False,
     metrics: Sequence[CaseMetric] = (),
+    blind: Blind | None = None,
 ) -> Report:
     """Judge greedy answers (one a case, with the rollouts they were parsed from) and sampled ones, if any.
 
     `prompts` tell what knowledge the reasoning may have recited, `bank` what it may be checked by; `medmnist`
-    adds the official figures, `metrics` those that the recipe names.
+    adds the official figures, `metrics` those that the recipe names; `blind` are the answers of policies that
+    do not see the pictures.
 
     Raises UserError where no case has what the task asks for.
     """
-    rows = make_rows(task, cases, answers, rollouts, sampled, prompts, bank, metrics)
+    unseen = blind.answers if blind is not None else None
+    rows = make_rows(task, cases, answers, rollouts, sampled, prompts, bank, metrics, unseen)
     if not rows:
         raise UserError(
             f"task {task.name!r}: none of the {len(cases)} cases of split {split!r} has a target of kind "
@@ -135,6 +144,8 @@ def build_report(
         medmnist=medmnist,
         curves=_curves(task, rows, measured),
         named=named,
+        slices=slices(task.kind, rows, replicates=bootstrap, seed=seed),
+        notes=blind.notes if blind is not None else (),
     )
 
 

@@ -254,6 +254,7 @@ class EvaluationConfig(Strict):
     limit: int | None = Field(default=None, ge=1)  # at most so many cases, the same for every seed
     samples: int = Field(default=0, ge=0)  # sampled completions per case for votes; 0: greedy alone
     temperature: float = Field(default=1.0, gt=0)
+    text_only: bool = True  # choice, answer: ask once more with blank pictures, as a baseline
     max_new_tokens: int = Field(default=256, ge=1)
     batch_size: int = Field(default=32, ge=1)
     bootstrap: int = Field(default=1000, ge=100)

@@ -14,7 +14,7 @@ import numpy as np
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.cautions import cautions
 from vrft_aug.evaluation.comparison import compare
-from vrft_aug.evaluation.meanings import HEADLINES
+from vrft_aug.evaluation.meanings import headline
 from vrft_aug.evaluation.metrics.catalogue import REASONS
 from vrft_aug.evaluation.report_data import Report
 from vrft_aug.files import write_text
@@ -77,7 +77,7 @@ def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
     }
     if report is not None:
         context |= {
-            "headline": HEADLINES[report.kind],
+            "headline": headline(report.kind, report.metrics),
             "meanings": report.meanings,
             "class_metrics": list(next(iter(report.per_class.values()), {})),
             "by_patient": _by_patient(report),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from vrft_aug.data.procedural.camera import Camera, taken
+from vrft_aug.data.procedural.drawn_questions import TOPICS, Asked, Topic, questions_about
 from vrft_aug.data.procedural.fundus import GRADES, grade_of
 from vrft_aug.data.procedural.phrases import APPEARANCE, facts
 from vrft_aug.data.procedural.pool import KINDS, USES, Modality, scene
@@ -30,9 +31,12 @@ class ProceduralData(DataConfig):
     modality: Literal["fundus", "chest"] = "fundus"
     # handheld: dim, tinted and noisy, unlike the pictures that the embedded model learned from
     camera: Literal["clinic", "handheld"] = "clinic"
+    # how many: of cases, or of pictures where they are asked questions (choice, answer)
     train: int = Field(default=256, ge=1)
     validation: int = Field(default=128, ge=1)
     test: int = Field(default=400, ge=1)
+    questions: tuple[Topic, ...] = Field(default=TOPICS, min_length=1)  # for choice and answer: of what
+    per_picture: int = Field(default=3, ge=1)  # for choice and answer: at most so many of them
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ def _drawn(modality: Modality, use: str, index: int) -> Scene:
 def read_drawn(config: ProceduralData, task: Task, root: Path, split: str) -> list[Case]:
     """The cases of a split, with the label that the task asks for and the boxes of the labels it names.
 
+    Choice and answer: several questions about each picture, see `drawn_questions`, with facets type (closed,
+    open), topic and modality; ids such as fundus/test/7/count.
     Fundus labels: the five grades in order, under any names. Chest labels: "normal" (no finding) or the name
     of a finding; pictures that show two of the task's labels, or none of them, are left out (multilabel takes
     all pictures). Boxes are in pixels of the 112 x 112 image; every finding is known to be there or not.
@@ -65,6 +71,8 @@ def read_drawn(config: ProceduralData, task: Task, root: Path, split: str) -> li
     """
     count = {"train": config.train, "validation": config.validation, "test": config.test}[split]
     _check_labels(config, task)
+    if task.kind in ("choice", "answer"):
+        return [case for index in range(count) for case in _asked(config, task, split, index)]
     cases: list[Case] = []
     index = 0
     while len(cases) < count:
@@ -95,9 +103,40 @@ def read_drawn(config: ProceduralData, task: Task, root: Path, split: str) -> li
     return cases
 
 
+def _asked(config: ProceduralData, task: Task, split: str, index: int) -> list[Case]:
+    """A case for every question about one picture."""
+    made, size, choice = _drawn(config.modality, split, index), (SIZE, SIZE), task.kind == "choice"
+    seed = (split, WORLD, index)
+    names = facts(made.findings, size)
+    picture = f"{config.modality}/{split}/{index}"
+
+    def case(asked: Asked) -> Case:
+        form = () if choice else (("type", "closed" if asked.closed else "open"),)
+        return Case(
+            id=f"{picture}/{asked.topic}",
+            images=(ProceduralImage(config.modality, split, index, config.camera),),
+            target=Target(
+                text=asked.answer, present=names, absent=frozenset(APPEARANCE[config.modality]) - names
+            ),
+            question=asked.question,
+            options=(asked.answer, *asked.others) if choice else (),
+            facets=(*form, ("topic", asked.topic), ("modality", config.modality)),
+            picture=picture,
+        )
+
+    found = questions_about(
+        config.modality, made.findings, size, seed, config.questions, config.per_picture, choice
+    )
+    return [case(asked) for asked in found]
+
+
 def _check_labels(config: ProceduralData, task: Task) -> None:
-    if task.kind == "answer":
-        raise UserError("procedural data has no free-text answers; use any kind but answer")
+    if task.kind in ("choice", "answer"):
+        if task.labels:
+            raise UserError(
+                f"task {task.name!r}: procedural questions bring their own answers; remove labels"
+            )
+        return
     if task.kind == "grade":
         if config.modality != "fundus" or len(task.labels) != len(GRADES):
             raise UserError(

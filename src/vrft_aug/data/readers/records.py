@@ -136,6 +136,7 @@ def _case(record: Record, id: str, layout: Layout, task: Task, pictures: Picture
         question=question,
         options=options,
         facets=_facets(record, layout, answer),
+        picture=pictures.name(value_at(record, layout.image)),
     )
 
 

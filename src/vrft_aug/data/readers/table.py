@@ -145,7 +145,15 @@ def _case(
     row: int,
 ) -> Case:
     question = table.cells(config.question_column)[row] if config.question_column else ""
-    return Case(id=id, images=images, target=target, patient=patient or None, question=question or None)
+    picture = id.rpartition("/q")[0] if config.question_column else None  # several questions about one
+    return Case(
+        id=id,
+        images=images,
+        target=target,
+        patient=patient or None,
+        question=question or None,
+        picture=picture,
+    )
 
 
 def _localised(

@@ -14,7 +14,13 @@ from vrft_aug.knowledge.bank_schema import KnowledgeBank
 from vrft_aug.labels import normalise
 from vrft_aug.nouns import Answer, AnswerValue, Box, Case, FailureReason, Prompt, Rollout, Task, TaskKind
 from vrft_aug.shaping.format import strict_format
-from vrft_aug.shaping.text import canonical, same_text
+from vrft_aug.shaping.text import canonical, same_text, token_f1
+
+# Policies that do not see the picture, see evaluation/blind.py; what each earns is a figure of the row.
+FREQUENT, TEXT_ONLY = "frequent", "text_only"
+BLIND_FIGURES = tuple(
+    f"{policy}_{figure}" for policy in (FREQUENT, TEXT_ONLY) for figure in ("accuracy", "token_f1")
+)
 
 
 @dataclass(frozen=True)
@@ -35,9 +41,11 @@ class Row:
     confidence: tuple[float, ...] = ()  # of each of `boxes`
     votes: Mapping[str, int] = field(default_factory=dict)  # sampled answers (free text normalised), counted
     samples: int = 0  # sampled completions; those without an answer have no vote
-    # Of the reasoning, see `reasoning.FIGURES`, and by the metrics that the recipe names.
     options: tuple[str, ...] = ()  # of a choice, as they were shown
+    # Of the reasoning, see `reasoning.FIGURES`, by the metrics that the recipe names, and BLIND_FIGURES.
     figures: Mapping[str, float] = field(default_factory=dict)
+    facets: tuple[tuple[str, str], ...] = ()  # what the data says of the question
+    picture: str | None = None  # cases of one picture are not independent; None: no other case has it
 
 
 def make_rows(
@@ -49,25 +57,29 @@ def make_rows(
     prompts: Sequence[Prompt] | None = None,
     bank: KnowledgeBank | None = None,
     metrics: Sequence[CaseMetric] = (),
+    blind: Mapping[str, Sequence[Answer]] | None = None,
 ) -> list[Row]:
     """A row for every case whose target holds what the task asks for, in the order of the cases.
 
     `prompts` tell what knowledge the reasoning may have recited, `bank` what it may be checked by; `metrics`
-    are those that the recipe names.
+    are those that the recipe names; `blind` are the answers, one a case, of policies that do not see.
     """
     known = checks(task, bank)
     samples = sampled if sampled is not None else [()] * len(cases)
     told = prompts if prompts is not None else [Prompt((), ())] * len(cases)
-    everything = zip(cases, answers, rollouts, samples, told, strict=True)
+    unseen: Sequence[Mapping[str, Answer]] = [{}] * len(cases)
+    if blind:
+        unseen = [dict(zip(blind, of_case, strict=True)) for of_case in zip(*blind.values(), strict=True)]
+    everything = zip(cases, answers, rollouts, samples, told, unseen, strict=True)
     rows = []
-    for case, answer, rollout, own, prompt in everything:
+    for case, answer, rollout, own, prompt, others in everything:
         if _truth(task, case) is not None:
             supplied = {"answer": answer, "case": case, "task": task, "prompt": prompt, "rollout": rollout}
             supplied |= {"bank": bank, "samples": own}
             numbers = {metric.name: metric.of(supplied) for metric in metrics}
             row = _row(task, known, case, answer, rollout, own, prompt.knowledge)
             named = {name: number for name, number in numbers.items() if number is not None}
-            rows.append(replace(row, figures={**row.figures, **named}))
+            rows.append(replace(row, figures={**row.figures, **named, **_blind_figures(task, case, others)}))
     return rows
 
 
@@ -117,6 +129,19 @@ def _as_truth(task: Task, case: Case, value: AnswerValue) -> str | tuple[Box, ..
     return _plain(task, truth if same_text(value, truth, task, case) else value)
 
 
+def _blind_figures(task: Task, case: Case, blind: Mapping[str, Answer]) -> dict[str, float]:
+    """What policies that do not see the picture earn for a case, judged as the model's own answer is."""
+    truth, found = _truth(task, case), {}
+    for policy, answer in blind.items():
+        said = _as_truth(task, case, answer.value)
+        given, wanted = (one if isinstance(one, str) else None for one in (said, truth))
+        right = given is not None and vote_key(task.kind, given) == vote_key(task.kind, wanted or "")
+        found[f"{policy}_accuracy"] = float(right)
+        if task.kind == "answer":
+            found[f"{policy}_token_f1"] = 0.0 if given is None else token_f1(given, wanted or "")
+    return found
+
+
 def _row(
     task: Task,
     known: Checks,
@@ -151,4 +176,6 @@ def _row(
         samples=len(samples),
         options=options_of(case, task) if task.kind == "choice" else (),
         figures=figures(task, case, answer, samples, knowledge, known),
+        facets=case.facets,
+        picture=case.picture,
     )

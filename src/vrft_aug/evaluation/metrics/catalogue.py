@@ -20,7 +20,7 @@ from vrft_aug.evaluation.metrics import (
     votes,
 )
 from vrft_aug.evaluation.metrics.bootstrap import Statistic, ratio
-from vrft_aug.evaluation.metrics.case_rows import Row, vote_key
+from vrft_aug.evaluation.metrics.case_rows import BLIND_FIGURES, FREQUENT, TEXT_ONLY, Row, vote_key
 from vrft_aug.evaluation.metrics.classification import Classes
 from vrft_aug.nouns import TaskKind
 from vrft_aug.shaping.text import token_f1, words
@@ -31,8 +31,33 @@ REFERABLE = 2  # the grade from which a disease is referred: moderate on the sca
 
 
 def groups(rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """What the bootstrap draws as one: the patient where the case has one, else the case itself."""
-    return [("patient", row.patient) if row.patient else ("case", row.case) for row in rows]
+    """What the bootstrap draws as one: cases of one patient, and cases of one picture; else the case itself.
+
+    Where pictures and patients overlap, all that hang together are drawn as one.
+    """
+    of: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def found(key: tuple[str, str]) -> tuple[str, str]:
+        while (above := of.setdefault(key, key)) != key:
+            of[key] = of[above]
+            key = above
+        return key
+
+    firsts = []
+    for row in rows:
+        named = (("patient", row.patient), ("picture", row.picture))
+        keys = [(what, name) for what, name in named if name] or [("case", row.case)]
+        firsts.append(keys[0])
+        for key in keys[1:]:
+            of[found(key)] = found(keys[0])
+    return [found(key) for key in firsts]
+
+
+def drawn_units(rows: Sequence[Row]) -> str:
+    """What the intervals are over, in a word: patients, pictures or cases."""
+    if any(row.patient for row in rows):
+        return "patients"
+    return "pictures" if any(row.picture for row in rows) else "cases"
 
 
 def statistics(
@@ -59,6 +84,8 @@ def statistics(
         found = _of_labels(kind, labels, rows)
     if were_sampled(rows) and kind != "localise":
         found |= _of_votes(kind, labels, rows)
+    if kind in ("choice", "answer"):
+        found |= _of_blind(kind, rows)
     if medmnist and kind not in ("localise", "choice", "answer"):
         found["medmnist_acc", ""], found["medmnist_auc", ""] = medmnist_official.scores(kind, labels, rows)
     return found | _of_completions(rows) | {(name, ""): _figure(name, rows) for name in named}
@@ -156,6 +183,21 @@ def _of_choices(rows: Sequence[Row]) -> Statistics:
     }
     if were_sampled(rows):
         found["vote_accuracy", ""] = ratio(votes.majorities("choice", (), rows).right)
+    return found
+
+
+def _of_blind(kind: TaskKind, rows: Sequence[Row]) -> Statistics:
+    """What is got without seeing the picture, and what seeing adds to it."""
+    found = {
+        (name, ""): _figure(name, rows) for name in BLIND_FIGURES if any(name in row.figures for row in rows)
+    }
+    right = right_cases(kind, rows)
+    for policy, gain in ((FREQUENT, "gain_on_frequent"), (TEXT_ONLY, "gain_by_sight")):
+        name = f"{policy}_accuracy"
+        if (name, "") in found:
+            has = np.array([name in row.figures for row in rows], dtype=np.float64)
+            blind = np.array([row.figures.get(name, 0.0) for row in rows])
+            found[gain, ""] = ratio((right - blind) * has, has)
     return found
 
 

@@ -1,0 +1,207 @@
+"""Questions about procedural pictures whose answers follow from what was drawn: choice, yes or no, open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from vrft_aug.data.procedural.fundus import LESIONS
+from vrft_aug.data.procedural.phrases import APPEARANCE, PICTURE
+from vrft_aug.data.procedural.pool import USES, Modality
+from vrft_aug.data.procedural.scene import Finding
+
+Topic = Literal["there", "count", "where", "side", "larger"]
+TOPICS: tuple[Topic, ...] = get_args(Topic)
+QUADRANTS = ("upper left", "upper right", "lower left", "lower right")
+SIDES = ("left", "right")
+CLEAR = 6.0  # pixels that a centre keeps from a midline for a question of place to be fair,
+LARGER = 1.5  # and how many times the area of the other a thing has for one of size
+MOST_COUNTED = 7
+OPTIONS = 4  # of a choice, where there are so many
+QUESTIONS = 1  # the last number of their seeds, which those of pictures lack
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, its answer, and the wrong answers that stand beside it in a choice."""
+
+    topic: Topic
+    question: str
+    answer: str
+    others: tuple[str, ...]
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is answered by yes or no."""
+        return self.answer in ("yes", "no")
+
+
+Maker = Callable[[Modality, Sequence[Finding], tuple[int, int], np.random.Generator, bool], Asked | None]
+
+
+def questions_about(
+    modality: Modality,
+    findings: Sequence[Finding],
+    size: tuple[int, int],
+    seed: tuple[str, int, int],
+    topics: Sequence[Topic],
+    most: int,
+    choice: bool,
+) -> list[Asked]:
+    """At most `most` questions about a picture of (width, height) pixels, one a topic, in their order.
+
+    `seed` is (use, world, index) of the picture: the same picture is asked the same, whatever else is set. A
+    topic that has no clear answer in the picture is left out. In a choice "is it there" is which of them is.
+    """
+    use, world, index = seed
+    number = 0 if modality == "fundus" else 1
+    made: list[Asked] = []
+    for place, topic in enumerate(TOPICS):
+        rng = np.random.default_rng([USES[use], number, world, index, QUESTIONS + place])
+        asked = MAKERS[topic](modality, findings, size, rng, choice)
+        if asked is not None and topic in topics:
+            made.append(asked)
+    order = np.random.default_rng([USES[use], number, world, index, 0]).permutation(len(made))
+    return [made[place] for place in sorted(order[:most])]
+
+
+def _there(
+    modality: Modality,
+    findings: Sequence[Finding],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    choice: bool,
+) -> Asked | None:
+    kinds = _kinds(modality)
+    shown = [kind for kind in kinds if any(finding.kind == kind for finding in findings)]
+    absent = [kind for kind in kinds if kind not in shown]
+    if choice:
+        if not shown or not absent:
+            return None
+        others = [str(kind) for kind in rng.permutation(absent)[: OPTIONS - 1]]
+        question = f"Which of these does the {PICTURE[modality]} show?"
+        return Asked("there", question, str(rng.choice(shown)), tuple(others))
+    asked = shown if (shown and rng.random() < 0.5) or not absent else absent
+    kind = str(rng.choice(asked))
+    right, wrong = ("yes", "no") if kind in shown else ("no", "yes")
+    return Asked("there", f"Does the {PICTURE[modality]} show {kind}?", right, (wrong,))
+
+
+def _count(
+    modality: Modality,
+    findings: Sequence[Finding],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    choice: bool,
+) -> Asked | None:
+    if modality == "chest":  # at most one of each is drawn
+        what, number = "findings", len(findings)
+    else:
+        shown = sorted({finding.kind for finding in findings if finding.kind in LESIONS})
+        what = str(rng.choice(shown if shown and rng.random() < 0.8 else LESIONS))
+        number = sum(finding.kind == what for finding in findings)
+    if number > MOST_COUNTED:
+        return None
+    near = [str(other) for other in range(max(0, number - 3), number + 4) if other != number]
+    others = [str(other) for other in rng.permutation(near)[: OPTIONS - 1]]
+    return Asked("count", f"How many {what} are there?", str(number), tuple(others))
+
+
+def _where(
+    modality: Modality,
+    findings: Sequence[Finding],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    choice: bool,
+) -> Asked | None:
+    asked = [one for one in _single(findings) if all(_clear(one, size))]
+    if not asked:
+        return None
+    finding = asked[int(rng.integers(len(asked)))]
+    right, lower = _halves(finding, size)
+    quadrant = f"{'lower' if lower else 'upper'} {SIDES[right]}"
+    question = f"In which quarter of the picture is the {_one(finding.kind)}?"
+    return Asked("where", question, quadrant, tuple(one for one in QUADRANTS if one != quadrant))
+
+
+def _side(
+    modality: Modality,
+    findings: Sequence[Finding],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    choice: bool,
+) -> Asked | None:
+    asked = [one for one in _single(findings) if _clear(one, size)[0]]
+    if not asked:
+        return None
+    finding = asked[int(rng.integers(len(asked)))]
+    right, _ = _halves(finding, size)
+    question = f"On which side of the picture is the {_one(finding.kind)}?"
+    return Asked("side", question, SIDES[right], (SIDES[not right],))
+
+
+def _larger(
+    modality: Modality,
+    findings: Sequence[Finding],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    choice: bool,
+) -> Asked | None:
+    alone = _single(findings)
+    pairs = [
+        (one, other)
+        for one in alone
+        for other in alone
+        if _area(one) >= LARGER * _area(other) and one.kind != other.kind
+    ]
+    if not pairs:
+        return None
+    one, other = pairs[int(rng.integers(len(pairs)))]
+    first, second = (one, other) if rng.random() < 0.5 else (other, one)
+    question = f"Which is larger: the {_one(first.kind)} or the {_one(second.kind)}?"
+    return Asked("larger", question, _one(one.kind), (_one(other.kind),))
+
+
+MAKERS: dict[Topic, Maker] = {
+    "there": _there,
+    "count": _count,
+    "where": _where,
+    "side": _side,
+    "larger": _larger,
+}
+
+
+def _kinds(modality: Modality) -> tuple[str, ...]:
+    return LESIONS if modality == "fundus" else tuple(APPEARANCE["chest"])
+
+
+def _single(findings: Sequence[Finding]) -> list[Finding]:
+    """What the picture shows exactly one of, so that "the" names it; but a heart lies in the middle."""
+    kinds = [finding.kind for finding in findings]
+    return [one for one in findings if kinds.count(one.kind) == 1 and one.kind != "enlarged heart"]
+
+
+def _one(kind: str) -> str:
+    """What a single thing of a kind is called."""
+    plural = {"microaneurysms": "microaneurysm", "haemorrhages": "haemorrhage"}
+    return plural.get(kind, "cotton wool spot" if kind == "cotton wool spots" else kind)
+
+
+def _halves(finding: Finding, size: tuple[int, int]) -> tuple[bool, bool]:
+    """Whether its centre is in the right and in the lower half."""
+    x1, y1, x2, y2 = finding.box
+    return bool(x1 + x2 > size[0]), bool(y1 + y2 > size[1])
+
+
+def _clear(finding: Finding, size: tuple[int, int]) -> tuple[bool, bool]:
+    """Whether its centre keeps clear of the vertical and of the horizontal midline."""
+    x1, y1, x2, y2 = finding.box
+    return abs(x1 + x2 - size[0]) >= 2 * CLEAR, abs(y1 + y2 - size[1]) >= 2 * CLEAR
+
+
+def _area(finding: Finding) -> float:
+    x1, y1, x2, y2 = finding.box
+    return (x2 - x1) * (y2 - y1)
