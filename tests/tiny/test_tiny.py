@@ -122,7 +122,7 @@ def test_chest_cases_leave_out_pictures_without_a_right_answer() -> None:
     [
         Task("g", "grade", "?", ("a", "b")),
         Task("c", "classify", "?", ("normal", "fracture")),
-        Task("t", "answer", "?"),
+        Task("t", "answer", "?", ("nodule",)),
     ],
 )
 def test_labels_the_pictures_cannot_have_are_refused(task: Task) -> None:

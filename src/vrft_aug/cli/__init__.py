@@ -16,6 +16,7 @@ from vrft_aug.cli import bank_tools, bench, data, recipes, runs, view
 from vrft_aug.cli.common import SETTINGS, OneLineErrors
 from vrft_aug.cli.compare import compare
 from vrft_aug.cli.drafts import traces
+from vrft_aug.cli.evaluation_command import evaluate
 from vrft_aug.cli.knowledge import knowledge_app
 from vrft_aug.cli.tiny import tiny_app
 
@@ -29,7 +30,7 @@ for command in (
     recipes.score,
     traces,
     runs.train,
-    runs.evaluate,
+    evaluate,
     runs.predict,
     compare,
     runs.report,

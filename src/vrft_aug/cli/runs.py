@@ -1,4 +1,4 @@
-"""Commands that make a run or read one: demo, train, evaluate, predict, report."""
+"""Commands that make a run or read one: demo, train, predict, report."""
 
 from __future__ import annotations
 
@@ -69,70 +69,6 @@ def next_commands(run: Path) -> list[str]:
     ]
     width = max(len(command) for command, _ in commands)
     return ["next:", *(f"  {command:<{width}}   # {what}" for command, what in commands)]
-
-
-def evaluate(
-    source: Annotated[
-        str | None, typer.Argument(metavar="RUN_OR_MODEL", help="A run, a model folder or a hub name.")
-    ] = None,
-    overrides: Overrides = None,
-    recipe: Annotated[str | None, typer.Option(help="What to judge a model on; a run has its own.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report as JSON.")] = None,
-    endpoint: Annotated[
-        str | None, typer.Option(metavar="URL", help="Of an OpenAI-compatible server, instead of a run.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="What the server calls the model.")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests to the server at once.")] = 8,
-    key_env: Annotated[
-        str, typer.Option(help="The variable that holds the server's key.")
-    ] = "OPENAI_API_KEY",
-    cache: Annotated[
-        Path | None, typer.Option(help="For the server's replies; default: ~/.cache/vrft-aug/endpoint.")
-    ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no replies.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Clinical metrics on a split, with intervals."""
-    from vrft_aug.recipe.file import load_recipe
-
-    changes = list(overrides or ())
-    if endpoint is not None and source is not None:  # a server has no folder: all arguments are overrides
-        changes.insert(0, source)
-    if (endpoint is None) != (model is None):
-        raise UserError("--endpoint URL and --model NAME go together; give both for a model on a server")
-    if endpoint is not None and recipe is None:
-        raise UserError("--endpoint needs --recipe, which says what to judge the model on")
-    if endpoint is None and source is None:
-        raise UserError("expected a run, a model folder or a hub name, or --endpoint URL --model NAME")
-    wanted = load_recipe(recipe or source or "", changes) if recipe or changes else None
-
-    if endpoint is not None and model is not None and wanted is not None:
-        from vrft_aug.evaluation.remote import default_cache, evaluate_endpoint
-        from vrft_aug.evaluation.report_data import save_report
-        from vrft_aug.policy.endpoint import Endpoint
-
-        folder = None if no_cache else cache or default_cache()
-        report = evaluate_endpoint(Endpoint(endpoint, model, key_env, folder), wanted, concurrency)
-        if output is not None:
-            save_report(report, output)
-    else:
-        from vrft_aug.evaluation.evaluate import evaluate_path
-
-        report = evaluate_path(source or "", wanted, output)
-    if as_json:
-        from dataclasses import asdict
-
-        print_json(asdict(report))
-        return
-    from rich.console import Console
-
-    from vrft_aug.evaluation.cautions import cautions
-    from vrft_aug.evaluation.tables import metrics_table
-
-    console = Console()
-    console.print(metrics_table(report))
-    for caution in cautions(report):
-        console.print(f"caution: {caution}", style="yellow", markup=False)
 
 
 def predict(

@@ -27,8 +27,8 @@ from vrft_aug.tasks.taskset import TaskSet, evaluation_taskset
 def evaluate(policy: Policy, recipe: Recipe, taskset: TaskSet | None = None) -> Report:
     """Judge a policy as the recipe's evaluation says: greedy answers, and sampled ones for votes.
 
-    Questions (choice, answer) are also asked with blank pictures, unless `text_only` is off. `taskset` is that
-    of the evaluation, where it has been read already. Raises UserError where data is absent or wrong.
+    Questions (choice, answer) are also asked with blank pictures, unless `text_only` is off. `taskset` is
+    that of the evaluation, where it has been read already. Raises UserError where data is absent or wrong.
     """
     wanted, source = recipe.evaluation, Source(policy.name, _model_hash(policy))
     named_metrics(recipe)  # what is wrong with them is said before anything is generated
@@ -53,22 +53,36 @@ def evaluate_path(source: str, recipe: Recipe | None = None, output: Path | None
     given. Anything else needs a recipe. Raises UserError where there is none or the run has no model yet.
     """
     run = Path(source).expanduser()
-    if (run / RUN_RECIPE).is_file():
-        model = run / RUN_MODEL
-        if not model.is_dir():
-            raise UserError(f"run {run} has no {RUN_MODEL} yet; finish it with `vrft train ... --resume`")
-        if recipe is None:
-            recipe, output = load_recipe(str(run / RUN_RECIPE)), output or run / EVALUATION
-        config = written_model(recipe.model, model)
-        if output != run / EVALUATION:
-            return _evaluated(config, recipe, output)
-        with run_locked(run, "vrft evaluate"):
-            return _evaluated(config, recipe, output)
     if recipe is None:
+        recipe, output = own_recipe(source), output or run / EVALUATION
+    config = judged_model(source, recipe)
+    if output != run / EVALUATION:
+        return _evaluated(config, recipe, output)
+    with run_locked(run, "vrft evaluate"):
+        return _evaluated(config, recipe, output)
+
+
+def own_recipe(source: str) -> Recipe:
+    """The recipe of a run; UserError for what is no run."""
+    file = Path(source).expanduser() / RUN_RECIPE
+    if not file.is_file():
         raise UserError(
             f"{source} is not a run folder; a model needs a recipe that says what to evaluate it on"
         )
-    return _evaluated(recipe.model.model_copy(update={"name": source}), recipe, output)
+    return load_recipe(str(file))
+
+
+def judged_model(source: str, recipe: Recipe) -> ModelConfig:
+    """The model of a run, or that of a folder or hub name, with the recipe's settings.
+
+    Raises UserError where a run has no model yet.
+    """
+    run = Path(source).expanduser()
+    if not (run / RUN_RECIPE).is_file():
+        return recipe.model.model_copy(update={"name": source})
+    if not (run / RUN_MODEL).is_dir():
+        raise UserError(f"run {run} has no {RUN_MODEL} yet; finish it with `vrft train ... --resume`")
+    return written_model(recipe.model, run / RUN_MODEL)
 
 
 def _evaluated(config: ModelConfig, recipe: Recipe, output: Path | None) -> Report:

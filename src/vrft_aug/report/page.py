@@ -15,8 +15,9 @@ from vrft_aug.errors import UserError
 from vrft_aug.evaluation.cautions import cautions
 from vrft_aug.evaluation.comparison import compare
 from vrft_aug.evaluation.meanings import headline
-from vrft_aug.evaluation.metrics.catalogue import REASONS
+from vrft_aug.evaluation.metrics.catalogue import REASONS, drawn_units
 from vrft_aug.evaluation.report_data import Report
+from vrft_aug.evaluation.slice_table import cell_lines, slice_table
 from vrft_aug.files import write_text
 from vrft_aug.nouns import Case
 from vrft_aug.page_templates import page_templates
@@ -80,7 +81,8 @@ def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
             "headline": headline(report.kind, report.metrics),
             "meanings": report.meanings,
             "class_metrics": list(next(iter(report.per_class.values()), {})),
-            "by_patient": _by_patient(report),
+            "units": drawn_units(report.rows),
+            "sliced": slice_table({report.task: report}),
             "failures": [(reason, metric) for reason, metric in report.failures.items() if metric.value],
             "votes": plots.votes(report),
             "froc": plots.froc(report),
@@ -90,7 +92,7 @@ def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
             "no_pictures": missing,
             "modality": found.recipe.tasks[report.task].modality if report.task in found.recipe.tasks else "",
         }
-    return _write(run / REPORT_PAGE, "run.html", context)
+    return write_page(run / REPORT_PAGE, "run.html", context)
 
 
 def write_comparison(
@@ -119,7 +121,7 @@ def write_comparison(
         "arms": runs,
         "first": first,
         "most_runs": max(map(len, runs.values())),
-        "by_patient": _by_patient(first),
+        "units": drawn_units(first.rows),
         "compared": compared,
         "meanings": compared.meanings,
         "pairs": len(compared.differences),
@@ -138,10 +140,11 @@ def write_comparison(
         else "",
         "versions": ", ".join(f"{name} {version}" for name, version in first.provenance.versions.items()),
     }
-    return _write(path, "comparison.html", context)
+    return write_page(path, "comparison.html", context)
 
 
-def _write(path: Path, template: str, context: Mapping[str, Any]) -> Path:
+def write_page(path: Path, template: str, context: Mapping[str, Any]) -> Path:
+    """Render a template of this room into a file, whole or not at all, and return its path."""
     write_text(path, _environment().get_template(template).render(context))
     return path
 
@@ -153,6 +156,7 @@ def _environment() -> Environment:
         rollouts_of=rollouts_of,
         minutes=minutes,
         signed=_signed,
+        cell_lines=cell_lines,
         place=lambda value: round(100 * min(1.0, max(0.0, value)), 2),
     )
     return environment
@@ -162,10 +166,6 @@ def _report_of(run: Run) -> Report:
     if run.report is None:
         raise UserError(f"run {run.folder} has no evaluation; run `vrft evaluate {run.folder}` first")
     return run.report
-
-
-def _by_patient(report: Report) -> bool:
-    return any(row.patient for row in report.rows)
 
 
 def _boxed(report: Report) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from vrft_aug.evaluation.metrics.catalogue import drawn_units
 from vrft_aug.report.run_data import Run, rewards_of
 
 
@@ -96,7 +97,8 @@ def card(run: Run) -> list[tuple[str, str]]:
     )
     if report is not None:
         patients = len({row.patient for row in report.rows if row.patient})
-        of = f" of {patients} patients" if patients else "; patients are not known, so intervals are by case"
+        by = f"; patients are not known, so intervals are by {drawn_units(report.rows)[:-1]}"
+        of = f" of {patients} patients" if patients else by
         cases = f"{len(report.rows)} cases{of}"
         rows.append(("Evaluated on", f"split {report.split}: {cases}. One split of one data set."))
     rows.append(

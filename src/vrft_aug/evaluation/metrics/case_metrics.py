@@ -84,6 +84,12 @@ def named_metrics(recipe: Recipe) -> tuple[CaseMetric, ...]:
     return tuple(_metric(name, task, recipe.tasks[task].kind) for name in names)
 
 
+def judges(name: str, kind: TaskKind) -> bool:
+    """Whether a metric judges tasks of a kind; UserError where there is no such metric."""
+    _, kinds = getattr(_function(name), "vrft_metric", (None, None))
+    return kinds is None or kind in kinds
+
+
 def _metric(name: str, task: str, kind: TaskKind) -> CaseMetric:
     function = _function(name)
     first_line = (inspect.getdoc(function) or "").partition("\n")[0]

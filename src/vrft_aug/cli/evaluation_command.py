@@ -1,0 +1,123 @@
+"""The command that judges a model: by one recipe or several, wherever the model runs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vrft_aug.cli.common import AsJson, Overrides, print_json
+from vrft_aug.errors import UserError
+
+if TYPE_CHECKING:
+    from vrft_aug.evaluation.report_data import Report
+    from vrft_aug.recipe.schema import Recipe
+
+
+def evaluate(
+    source: Annotated[
+        str | None, typer.Argument(metavar="RUN_OR_MODEL", help="A run, a model folder or a hub name.")
+    ] = None,
+    overrides: Overrides = None,
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="What to judge on, may be repeated; a run has its own.")
+    ] = None,
+    task: Annotated[list[str] | None, typer.Option(help="A task of the recipes, may be repeated.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report as JSON.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Write one page on all that is judged.")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="Of an OpenAI-compatible server, instead of a run.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="What the server calls the model.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests to the server at once.")] = 8,
+    key_env: Annotated[
+        str, typer.Option(help="The variable that holds the server's key.")
+    ] = "OPENAI_API_KEY",
+    cache: Annotated[
+        Path | None, typer.Option(help="For the server's replies; default: ~/.cache/vrft-aug/endpoint.")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no replies.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Clinical metrics on a split, with intervals."""
+    changes = list(overrides or ())
+    if endpoint is not None and source is not None:  # a server has no folder: all arguments are overrides
+        changes.insert(0, source)
+    if (endpoint is None) != (model is None):
+        raise UserError("--endpoint URL and --model NAME go together; give both for a model on a server")
+    if endpoint is not None and not recipe:
+        raise UserError("--endpoint needs --recipe, which says what to judge the model on")
+    if endpoint is None and source is None:
+        raise UserError("expected a run, a model folder or a hub name, or --endpoint URL --model NAME")
+    wanted = _wanted(source, recipe or (), task or (), changes)
+
+    if endpoint is not None and model is not None:
+        from vrft_aug.evaluation.remote import default_cache, evaluate_endpoint
+        from vrft_aug.evaluation.several import judge_each
+        from vrft_aug.policy.endpoint import Endpoint
+
+        server = Endpoint(endpoint, model, key_env, None if no_cache else cache or default_cache())
+        reports = judge_each(wanted, lambda name: evaluate_endpoint(server, wanted[name], concurrency))
+    elif wanted:
+        from vrft_aug.evaluation.several import evaluate_several
+
+        reports = evaluate_several(source or "", wanted)
+    else:  # a run by its own recipe: its report is renewed
+        from vrft_aug.evaluation.evaluate import evaluate_path
+
+        report = evaluate_path(source or "", None, output)
+        reports, output = {report.task: report}, None
+    _write(reports, model or source or "", output, page)
+    _tell(reports, as_json)
+
+
+def _wanted(
+    source: str | None, recipes: list[str] | tuple[()], tasks: list[str] | tuple[()], changes: list[str]
+) -> dict[str, Recipe]:
+    """The evaluations by name; {} for a run that is judged as its own recipe says."""
+    if not (recipes or tasks or changes):
+        return {}
+    from vrft_aug.evaluation.several import evaluations
+    from vrft_aug.recipe.file import load_recipe
+
+    return evaluations([load_recipe(name, changes) for name in recipes or [source or ""]], tasks)
+
+
+def _write(reports: dict[str, Report], model: str, output: Path | None, page: Path | None) -> None:
+    """One report as it is, several under their names."""
+    from vrft_aug.evaluation.report_data import save_report
+    from vrft_aug.evaluation.several import save_reports
+
+    if output is not None and len(reports) == 1:
+        save_report(next(iter(reports.values())), output)
+    elif output is not None:
+        save_reports(reports, output)
+    if page is not None:
+        from vrft_aug.report.evaluations_page import write_evaluations
+
+        write_evaluations(page, model, reports)
+
+
+def _tell(reports: dict[str, Report], as_json: bool) -> None:
+    if as_json:
+        found = {name: asdict(report) for name, report in reports.items()}
+        print_json(found if len(found) > 1 else next(iter(found.values())))
+        return
+    from rich.console import Console
+
+    from vrft_aug.evaluation.cautions import cautions
+    from vrft_aug.evaluation.several import all_cautions
+    from vrft_aug.evaluation.slice_table import slice_table, terminal_table
+    from vrft_aug.evaluation.tables import metrics_table
+
+    console = Console()
+    for name, report in reports.items():
+        if len(reports) > 1:
+            console.print(name, style="bold", markup=False)
+        console.print(metrics_table(report))
+    if (table := slice_table(reports)) is not None:
+        console.print(terminal_table(table))
+    for caution in all_cautions(reports, cautions):
+        console.print(f"caution: {caution}", style="yellow", markup=False)
