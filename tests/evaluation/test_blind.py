@@ -1,4 +1,4 @@
-"""Questions: blind baselines beside the figures, results by kind of question, several evaluations in one call."""
+"""Questions: blind baselines beside the figures, results by kind of question, several evaluations at once."""
 
 import json
 from collections.abc import Sequence
