@@ -26,7 +26,7 @@ from vrft_aug.evaluation.metrics.catalogue import (
 )
 from vrft_aug.evaluation.metrics.classification import confusion
 from vrft_aug.evaluation.metrics.curves import Curves
-from vrft_aug.evaluation.metrics.slices import Slice, slices
+from vrft_aug.evaluation.metrics.question_slices import Slice, slices
 from vrft_aug.evaluation.metrics.votes import majorities
 from vrft_aug.evaluation.provenance import Provenance
 from vrft_aug.files import write_text

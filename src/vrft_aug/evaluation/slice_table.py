@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from vrft_aug.evaluation.metrics.slices import ALL, Slice
+from vrft_aug.evaluation.metrics.question_slices import ALL, Slice
 from vrft_aug.evaluation.report_data import Report
 
 
