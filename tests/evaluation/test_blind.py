@@ -17,7 +17,8 @@ from vrft_aug.evaluation.cautions import cautions
 from vrft_aug.evaluation.evaluate import evaluate
 from vrft_aug.evaluation.metrics.catalogue import drawn_units, groups
 from vrft_aug.evaluation.report_data import Report, build_report, load_report, save_report
-from vrft_aug.evaluation.several import evaluate_several, evaluations, load_reports, save_reports
+from vrft_aug.evaluation.report_sets import load_reports, save_reports
+from vrft_aug.evaluation.several import evaluate_several, evaluations
 from vrft_aug.evaluation.slice_table import cell_lines, slice_table
 from vrft_aug.nouns import Answer, Case, Prompt, Rollout, Target, Task
 from vrft_aug.policy.load import Policy, load_policy

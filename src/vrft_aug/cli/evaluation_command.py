@@ -88,7 +88,7 @@ def _wanted(
 def _write(reports: dict[str, Report], model: str, output: Path | None, page: Path | None) -> None:
     """One report as it is, several under their names."""
     from vrft_aug.evaluation.report_data import save_report
-    from vrft_aug.evaluation.several import save_reports
+    from vrft_aug.evaluation.report_sets import save_reports
 
     if output is not None and len(reports) == 1:
         save_report(next(iter(reports.values())), output)
@@ -107,8 +107,7 @@ def _tell(reports: dict[str, Report], as_json: bool) -> None:
         return
     from rich.console import Console
 
-    from vrft_aug.evaluation.cautions import cautions
-    from vrft_aug.evaluation.several import all_cautions
+    from vrft_aug.evaluation.report_sets import all_cautions
     from vrft_aug.evaluation.slice_table import slice_table, terminal_table
     from vrft_aug.evaluation.tables import metrics_table
 
@@ -119,5 +118,5 @@ def _tell(reports: dict[str, Report], as_json: bool) -> None:
         console.print(metrics_table(report))
     if (table := slice_table(reports)) is not None:
         console.print(terminal_table(table))
-    for caution in all_cautions(reports, cautions):
+    for caution in all_cautions(reports):
         console.print(f"caution: {caution}", style="yellow", markup=False)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
-
-from pydantic import TypeAdapter
 
 from vrft_aug.data.cases import load_cases
 from vrft_aug.errors import UserError, nearest
@@ -14,12 +11,9 @@ from vrft_aug.evaluation.evaluate import evaluate, judged_model
 from vrft_aug.evaluation.metrics.case_metrics import judges, named_metrics
 from vrft_aug.evaluation.predict import task_injection
 from vrft_aug.evaluation.report_data import Report
-from vrft_aug.files import write_text
 from vrft_aug.policy.load import Policy, load_policy
 from vrft_aug.recipe.schema import ModelConfig, Recipe
 from vrft_aug.tasks.task import make_task
-
-KEY = "evaluations"  # of the JSON file
 
 
 def evaluations(recipes: Sequence[Recipe], tasks: Sequence[str] = ()) -> dict[str, Recipe]:
@@ -83,33 +77,5 @@ def judge_each(wanted: Mapping[str, Recipe], judge: Callable[[str], Report]) -> 
     return {name: judge(name) for name in wanted}
 
 
-def save_reports(reports: Mapping[str, Report], path: Path) -> None:
-    """Write all reports into one JSON file, whole or not at all."""
-    write_text(path, _json().dump_json({KEY: dict(reports)}, indent=1).decode() + "\n")
-
-
-def load_reports(path: Path) -> dict[str, Report]:
-    """Read what `save_reports` wrote, UserError where it is something else."""
-    try:
-        return _json().validate_json(path.read_bytes())[KEY]
-    except (OSError, ValueError, KeyError):
-        raise UserError(
-            f"{path} cannot be read; expected what `vrft evaluate` of several recipes writes"
-        ) from None
-
-
-def all_cautions(reports: Mapping[str, Report], of: Callable[[Report], Iterable[str]]) -> list[str]:
-    """The sentences on every report, with its name where there are several."""
-    many = len(reports) > 1
-    return [
-        f"{name}: {sentence}" if many else sentence for name, one in reports.items() for sentence in of(one)
-    ]
-
-
 def _load(config: str) -> Policy:
     return load_policy(ModelConfig.model_validate_json(config))
-
-
-@cache
-def _json() -> TypeAdapter[dict[str, dict[str, Report]]]:
-    return TypeAdapter(dict[str, dict[str, Report]])
