@@ -73,17 +73,33 @@ def next_commands(run: Path) -> list[str]:
 
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Pictures.")],
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURES", help="Files, or folders of them.")],
     task: Annotated[str | None, typer.Option(help="A task of the run; default: the evaluated one.")] = None,
+    question: Annotated[str | None, typer.Option(help="Ask this; default: as the task does.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Of a choice, again for each; default: the task's.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="For the pictures; default: RUN/predictions.")
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the answers: .csv, .json or .jsonl.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer about pictures; boxes, answer and reasoning on copies of them."""
-    from vrft_aug.evaluation.predict import predict_images
+    from vrft_aug.evaluation.prediction_files import check_table, write_table
 
-    results = predict_images(run, images, output or run / "predictions", task)
+    if table is not None:
+        check_table(table)
+
+    from vrft_aug.evaluation.predict import Question, predict_images
+
+    asked = Question(task, question, tuple(option or ()))
+    results = predict_images(run, pictures, output or run / "predictions", asked)
+    if table is not None:
+        write_table(table, results)
+        typer.echo(f"wrote {table}", err=True)
     if as_json:
         print_json(results)
         return
@@ -92,7 +108,8 @@ def predict(
         typer.echo(f"{result['image']}: {value if isinstance(value, str) else json.dumps(value)}")
         if result["reasoning"]:
             typer.echo(f"  {result['reasoning']}")
-        typer.echo(f"  drawn in {result['picture']}")
+        if result["picture"] is not None:
+            typer.echo(f"  drawn in {result['picture']}")
 
 
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run.")]) -> None:

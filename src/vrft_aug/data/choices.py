@@ -27,17 +27,22 @@ def with_options(case: Case, task: Task) -> Case:
     a letter, of the order in the data, or a text. Raises UserError, naming the case, where there are fewer
     than two options, two are alike, one cannot be told from another's letter, or the truth is none of them.
     """
+    case = with_unanswered_options(case, task)
+    truth = case.target.label if case.target.label is not None else case.target.text
+    right = right_option(truth, case.options, f"case {case.id}")
+    ordered = shuffled(case.options, case.id, task.option_seed)
+    return replace(case, options=ordered, target=replace(case.target, label=right, text=None))
+
+
+def with_unanswered_options(case: Case, task: Task) -> Case:
+    """The same without a truth, the options in the order in which they are given."""
     listed = options_in(case.question or task.question)
     options = case.options or listed or task.labels
     check_options(options, f"case {case.id}", task)
-    truth = case.target.label if case.target.label is not None else case.target.text
-    right = right_option(truth, options, f"case {case.id}")
     question = case.question
     if question is not None and listed and {*map(comparable, listed)} == {*map(comparable, options)}:
         question = without_options(question)
-    ordered = shuffled(options, case.id, task.option_seed)
-    target = replace(case.target, label=right, text=None)
-    return replace(case, options=ordered, target=target, question=question)
+    return replace(case, options=tuple(options), question=question)
 
 
 def check_options(options: Sequence[str], where: str, task: Task) -> None:

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vrft_aug.answer import parse
+from vrft_aug.data.choices import with_unanswered_options
 from vrft_aug.data.images import FileImage
 from vrft_aug.errors import UserError, nearest
+from vrft_aug.evaluation.prediction_files import (
+    PREDICTIONS,
+    Asked,
+    answer_keys,
+    answered_before,
+    list_pictures,
+)
 from vrft_aug.knowledge.count import injection_count
 from vrft_aug.knowledge.told import told_bank
 from vrft_aug.nouns import Answer, Case, ImageRef, Rollout, Target, Task
 from vrft_aug.perception.annotate import annotate, answer_words
 from vrft_aug.policy.generate import generate
 from vrft_aug.policy.load import Policy, load_policy, written_model
+from vrft_aug.policy.progress_bar import watching
 from vrft_aug.recipe.file import load_recipe
 from vrft_aug.recipe.schema import Injection, Recipe
 from vrft_aug.run.layout import RUN_MODEL, RUN_RECIPE
+from vrft_aug.run.logs import append_lines
 from vrft_aug.run.rollout_lines import plain_value
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.task import make_task
@@ -89,40 +101,107 @@ def picture_case(name: str, image: ImageRef) -> Case:
     return Case(id=name, images=(image,), target=Target())
 
 
-def predict_images(
-    run: Path, images: Sequence[Path], output: Path, task: str | None = None
-) -> list[dict[str, Any]]:
-    """Answer one of the run's tasks (default: the one it is evaluated on) for every picture.
+@dataclass(frozen=True)
+class Question:
+    """What is asked of pictures: a task of the run, in words of the user's own where given."""
 
-    Gives per picture `image`, `task`, `answer` (boxes in pixels of the original picture), `reason`,
-    `reasoning`, `completion`, and `picture`: the PNG in `output` with boxes, answer and reasoning on it.
-    Raises UserError for a folder that is no finished run, or a file that is no picture.
+    task: str | None = None  # None: the one that the run is evaluated on
+    text: str | None = None
+    options: tuple[str, ...] = ()  # of a choice
+
+
+def predict_images(
+    run: Path,
+    sources: Sequence[Path],
+    output: Path,
+    question: Question = Question(),
+) -> list[dict[str, Any]]:
+    """Answer for every picture, of files and of whole folders, in batches.
+
+    Gives per picture `image`, `task`, `question`, `answer` (boxes in pixels of the original picture),
+    `reason`, `reasoning`, `completion`, and `picture`: the PNG in `output` with boxes, answer and reasoning
+    on it. After each batch its lines are in `output`/predictions.jsonl, so that a call that was killed goes
+    on where it stood. A picture in a folder that cannot be read has the reason "unreadable: ...".
+
+    Raises UserError for a folder that is no finished run, for a file named that is no picture, and for
+    options where nothing is to be chosen.
     """
-    _, asked = open_run(run, task)
-    cases = [picture_case(str(path), FileImage(path)) for path in images]
-    for case in cases:
-        case.images[0].open()  # a broken file is found before a model is loaded
-    predictor = load_predictor(run, task)
-    results = []
+    recipe, task = open_run(run, question.task)
+    asked = list_pictures(sources, output)
+    case_of = partial(_asked_case, task, question)
+    for one in asked:
+        if one.named:
+            case_of(one).images[0].open()  # a broken file is found before a model is loaded
+    keys = dict(zip(asked, answer_keys(asked, run, task, question), strict=True))
+    before = answered_before(output)
+    todo = [one for one in asked if keys[one] not in before]
+    predictor = load_predictor(run, question.task) if todo else None
     output.mkdir(parents=True, exist_ok=True)
-    for index, (path, case, (rollout,)) in enumerate(
-        zip(images, cases, predictor.rollouts(cases), strict=True)
-    ):
-        answer = predictor.answer(case, rollout)
-        picture = output / f"{index + 1:03d}-{path.stem}.png"
-        annotate(case.images[0].open(), answer, asked.labels).save(picture)
-        results.append(
+    done = {key: line for key, line in before.items() if key in keys.values()}
+    with watching("answering", len(asked)) as advance:
+        if kept := len(asked) - len(todo):
+            print(f"{kept} of {len(asked)} are answered in {output / PREDICTIONS} already", file=sys.stderr)
+        advance(kept)
+        for start in range(0, len(todo), recipe.evaluation.batch_size):
+            batch = todo[start : start + recipe.evaluation.batch_size]
+            lines = _answered(predictor, case_of, batch) if predictor is not None else []
+            keyed = [{**line, "key": keys[one]} for one, line in zip(batch, lines, strict=True)]
+            append_lines(output / PREDICTIONS, keyed)
+            done |= {line["key"]: line for line in keyed}
+            advance(len(batch))
+    return [{name: value for name, value in done[keys[one]].items() if name != "key"} for one in asked]
+
+
+def _asked_case(task: Task, question: Question, one: Asked) -> Case:
+    case = replace(picture_case(str(one.image), FileImage(one.image)), question=question.text)
+    if task.kind == "choice":
+        return with_unanswered_options(replace(case, options=question.options), task)
+    if question.options:
+        raise UserError(f"task {task.name!r} is of kind {task.kind}; only a choice has options")
+    return case
+
+
+def _answered(
+    predictor: Predictor, case_of: Callable[[Asked], Case], batch: Sequence[Asked]
+) -> list[dict[str, Any]]:
+    """A line for every picture of a batch, in order; the pictures are drawn."""
+    cases: dict[Asked, Case] = {}
+    faults: dict[Asked, str] = {}
+    for one in batch:
+        case = case_of(one)
+        try:
+            case.images[0].open()
+        except UserError as error:
+            faults[one] = str(error)
+        else:
+            cases[one] = case
+    written = dict(zip(cases, predictor.rollouts([*cases.values()]), strict=True)) if cases else {}
+    lines = []
+    for one in batch:
+        line: dict[str, Any] = {
+            "image": str(one.image),
+            "task": predictor.task.name,
+            "question": case_of(one).question or predictor.task.question,
+        }
+        if one in faults:
+            empty = {"answer": None, "reasoning": "", "completion": "", "picture": None}
+            lines.append({**line, "reason": f"unreadable: {faults[one]}", **empty})
+            continue
+        (rollout,) = written[one]
+        answer = predictor.answer(cases[one], rollout)
+        one.picture.parent.mkdir(parents=True, exist_ok=True)
+        annotate(cases[one].images[0].open(), answer, predictor.task.labels).save(one.picture)
+        lines.append(
             {
-                "image": str(path),
-                "task": asked.name,
+                **line,
                 "answer": plain_value(answer.value),
                 "reason": answer.reason,
                 "reasoning": answer.reasoning,
                 "completion": rollout.completion,
-                "picture": str(picture),
+                "picture": str(one.picture),
             }
         )
-    return results
+    return lines
 
 
 def task_injection(recipe: Recipe, task: str) -> Injection:
