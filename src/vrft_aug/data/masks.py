@@ -131,6 +131,7 @@ def _boxes_of(
             _refuse_full(inside, f"value {value} of {file}", case, rules)
             yield from connected_boxes(inside, rules.min_area, name)
         _refuse_unlisted(values, file, case, rules)
+        _refuse_other(values, file, case, rules)
         return
     inside = _inside(values, lossy, file, case, rules)
     _refuse_full(inside, str(file), case, rules)
@@ -201,6 +202,18 @@ def _refuse_unlisted(values: Values, file: Path, case: str, rules: MaskRules) ->
         raise UserError(
             f"label map {file} of case {case} has {len(given)} values, of which data.mask_values lists "
             f"{len(given & plain)}: it is blurred, scaled, or no map"
+        )
+
+
+def _refuse_other(values: Values, file: Path, case: str, rules: MaskRules) -> None:
+    """A map with neither a listed value nor any background is a map of something else."""
+    given = {",".join(map(str, np.atleast_1d(kind).tolist())) for kind in _kinds(values)}
+    plain = {value.replace(" ", "") for value in rules.values}
+    if not given & (plain | {"0", "0,0,0"}) and not rules.accept_full:
+        raise UserError(
+            f"label map {file} of case {case} has {some(sorted(given))} all over the picture, which "
+            f"data.mask_values does not list; it has {some(list(rules.values))}. If that is background, set "
+            "data.full_masks: accept"
         )
 
 

@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
+LONG = 60  # characters of a name in a list
+LINE = 200  # of a list of more than three
 _heard: ContextVar[list[Note] | None] = ContextVar("notes on data", default=None)
 
 
@@ -42,6 +44,9 @@ def collecting() -> Iterator[list[Note]]:
 
 
 def some(values: Sequence[object], most: int = 3) -> str:
-    """The first three of a list, and how many more there are."""
-    listed = ", ".join(str(value) for value in values[:most])
-    return f"{listed} and {len(values) - most:,} more" if len(values) > most else listed
+    """The first three of a list, and how many more there are; fewer where they are long."""
+    texts = [text if len(text) <= LONG else f"{text[: LONG - 3]}..." for text in map(str, values[:most])]
+    while len(texts) > 3 and sum(map(len, texts)) > LINE:
+        texts.pop()
+    listed, left = ", ".join(texts), len(values) - len(texts)
+    return f"{listed} and {left:,} more" if left else listed

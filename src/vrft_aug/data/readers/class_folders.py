@@ -64,6 +64,8 @@ def read_folder(config: FolderData, task: Task, root: Path, split: str) -> list[
     found = list(_listed(config, task, root) if config.lists is not None else _in_folders(config, task, top))
     labels = _labels(config, task, found, top)
     images = [image for image in found if image.label in labels]
+    if config.lists is not None:
+        _refuse_twice(images)
     inside = [_below_split(image) if config.lists is None else image.name for image in images]
     names = _names(images, inside)
     patients = [patient_in(config.patient_pattern, image.name) for image in images]
@@ -168,7 +170,10 @@ def _listed(config: FolderData, task: Task, root: Path) -> Iterator[_Found]:
         split = given_splits([part], config, lambda i: "data.lists")[0] if part is not None else None
         if not path.is_file():
             raise absent(path, root, "folder")
-        for number, line in enumerate(open_text(path, Dialect()).read().splitlines(), start=1):
+        lines = open_text(path, Dialect()).read().splitlines()
+        if not any(map(str.strip, lines)):
+            raise UserError(f"{path} is empty; expected lines of the name of an image and its label")
+        for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             name, label = _name_and_label(line, config, task)
@@ -220,6 +225,16 @@ def _labels(config: FolderData, task: Task, found: Sequence[_Found], top: Path) 
             f"{top.name}/SPLIT/CLASS/*.png"
         )
     return labels
+
+
+def _refuse_twice(images: Sequence[_Found]) -> None:
+    """Raise UserError where an image is in the lists twice, in one split or in two."""
+    first: dict[str, str] = {}
+    for image in images:
+        if (other := first.setdefault(image.name, image.where)) != image.where:
+            raise UserError(
+                f"image {image.name} is listed twice: {other} and {image.where}; expected it once"
+            )
 
 
 def _below_split(image: _Found) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,9 @@ def read_coco_file(
         if item.iscrowd:
             crowds += 1
             continue
-        x, y, width, height = item.bbox or _segmented(item, sizes[item.image_id], path, place)
+        if item.bbox is None and isinstance(item.segmentation, dict):
+            sizes[item.image_id] = _size_of_code(item, sizes[item.image_id], path, place)
+        x, y, width, height = item.bbox or _segmented(item, path, place)
         found[item.image_id].append(Box(x, y, x + width, y + height, names[item.category_id]))
     if crowds:
         note(f"{path.name}: {crowds:,} crowd regions are left out")
@@ -95,9 +98,25 @@ def _size(image: _Image) -> Size | None:
     return (image.width, image.height) if image.width and image.height else None
 
 
-def _segmented(
-    item: _Annotation, size: Size | None, path: Path, place: int
-) -> tuple[float, float, float, float]:
+def _size_of_code(item: _Annotation, size: Size | None, path: Path, place: int) -> Size:
+    """The size of the image, which a run-length code has to be of: it says nothing without it."""
+    given = item.segmentation.get("size")
+    if not (isinstance(given, list) and len(given) == 2 and all(type(n) is int and n > 0 for n in given)):
+        raise UserError(
+            f"{path}: the run-length code of annotation {place} has size {shown(given)}; expected "
+            "[height, width]"
+        )
+    own = (given[1], given[0])
+    if size is not None and own != size:
+        swapped = " (width and height swapped?)" if own == size[::-1] else ""
+        raise UserError(
+            f"{path}: the run-length code of annotation {place} is of {own[0]} x {own[1]} pixels, its image "
+            f"of {size[0]} x {size[1]}{swapped}"
+        )
+    return own
+
+
+def _segmented(item: _Annotation, path: Path, place: int) -> tuple[float, float, float, float]:
     """x, y, width, height around what is outlined: polygons, or a run-length code."""
     outline = item.segmentation
     if isinstance(outline, list) and outline and all(isinstance(part, list) for part in outline):
@@ -125,9 +144,15 @@ def _run_length(code: dict[str, Any], path: Path) -> tuple[float, float, float, 
     try:
         height, width = code["size"]
         rle = mask.frPyObjects(code, height, width) if isinstance(code["counts"], list) else code
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools' own, of NumPy 2
+            inside = mask.decode(rle)  # which checks that runs are as many as pixels; toBbox does not
+        if not inside.any():
+            raise ValueError("it marks no pixel")
         x, y, w, h = (float(value) for value in mask.toBbox(rle))
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: a run-length code cannot be read: {error}") from None
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise UserError(f"{path}: a run-length code cannot be read: {reason}") from None
     return x, y, w, h
 
 

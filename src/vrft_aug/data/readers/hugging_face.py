@@ -4,7 +4,9 @@ hub."""
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -111,21 +113,27 @@ def _dataset(source: str, subset: str | None) -> Any:
 
     path = Path(source)
     try:
-        if path.is_dir() and ((path / "dataset_dict.json").is_file() or (path / "state.json").is_file()):
-            found = datasets.load_from_disk(source)
-        elif path.exists():
-            files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
-            if not files or any(file.suffix != ".parquet" for file in files):
-                raise UserError(
-                    f"{path} is no data set: expected a folder of save_to_disk, or .parquet files"
-                )
-            found = datasets.load_dataset("parquet", data_files=_files_by_split(files))
-        else:
-            found = datasets.load_dataset(source, subset)
+        with _silent():
+            if path.is_dir() and ((path / "dataset_dict.json").is_file() or (path / "state.json").is_file()):
+                found = datasets.load_from_disk(source)
+            elif path.exists():
+                files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
+                if not files or any(file.suffix != ".parquet" for file in files):
+                    raise UserError(
+                        f"{path} is no data set: expected a folder of save_to_disk, or .parquet files"
+                    )
+                found = datasets.load_dataset("parquet", data_files=_files_by_split(files))
+            else:
+                found = datasets.load_dataset(source, subset)
     except UserError:
         raise
     except Exception as error:  # the library raises of every kind: its own, pyarrow's, the hub's, OSError
-        reason = " ".join(str(error).split())[:200]
+        if (broken := _broken_file(path)) is not None:
+            raise UserError(
+                f"data set {source!r} cannot be read: {broken[0]} is cut, damaged or no such file "
+                f"({broken[1][:160]}); get it again"
+            ) from None
+        reason = " ".join(str(error.__cause__ or error).split())[:200]
         what = "" if path.exists() else " (no such folder below the data root, so the hub was asked)"
         raise UserError(f"data set {source!r} cannot be read{what}: {reason}") from None
     if isinstance(found, datasets.Dataset):
@@ -133,11 +141,49 @@ def _dataset(source: str, subset: str | None) -> Any:
     return {str(name): _undecoded(rows) for name, rows in found.items()}
 
 
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without the library's progress bars and its own words on what went wrong."""
+    import datasets
+
+    level, bars = datasets.logging.get_verbosity(), datasets.are_progress_bars_disabled()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(level)
+        if not bars:
+            datasets.enable_progress_bars()
+
+
+def _broken_file(folder: Path) -> tuple[str, str] | None:
+    """The first file of a data set that cannot be read by itself, and why; None where all can."""
+    import pyarrow
+    from pyarrow import parquet
+
+    files = [folder] if folder.is_file() else sorted(folder.rglob("*")) if folder.is_dir() else []
+    for file in files:
+        try:
+            if file.suffix == ".parquet":
+                parquet.read_table(file)
+            elif file.suffix == ".arrow":
+                with pyarrow.memory_map(str(file)) as source:
+                    pyarrow.ipc.open_stream(source).read_all()
+            elif file.suffix == ".json":
+                json.loads(file.read_text(encoding="utf-8"))
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
+            name = file.relative_to(folder).as_posix() if file != folder else file.name
+            return name, " ".join(str(error).split())
+    return None
+
+
 def _undecoded(rows: Any) -> Any:
     import datasets
 
     for name, feature in rows.features.items():
-        if isinstance(feature, datasets.Image):
+        stored = isinstance(feature, dict) and feature.keys() == {"bytes", "path"}  # without its metadata
+        if isinstance(feature, datasets.Image) or stored:
             rows = rows.cast_column(name, datasets.Image(decode=False))
     return rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -57,7 +58,7 @@ def _ones(value: Sequence[Any], known: Sequence[str], where: str) -> list[int]:
 
 
 def _label(value: Any, task: Task, names: Mapping[str, str], classes: Sequence[str], where: str) -> str:
-    if isinstance(value, bool | float) and value == int(value):
+    if isinstance(value, bool | float) and math.isfinite(value) and value == int(value):
         value = int(value)
     if str(value) in names:
         name = names[str(value)]

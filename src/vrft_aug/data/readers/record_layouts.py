@@ -100,7 +100,7 @@ def text_at(record: Record, path: str) -> str | None:
         value = "\n".join(str(part["text"]) for part in value if part.get("text"))
     if isinstance(value, bool):
         value = "yes" if value else "no"
-    if value is None:
+    if value is None or value != value:  # NaN, as tables turned to JSON have it
         return None
     if not isinstance(value, str | int | float):
         raise UserError(f"{record.where}: {path} is {shown(value)}; expected a text")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vrft_aug.data.notes import note
+from vrft_aug.data.notes import note, some
 from vrft_aug.data.readers.table_text import Dialect, open_text, separated_by, text_rows
 from vrft_aug.data.sources import absent
 from vrft_aug.errors import UserError, nearest, shown
@@ -31,10 +31,12 @@ class Table:
     columns: dict[str, list[str]] = field(default_factory=dict)
     lines: list[int] = field(default_factory=list)
     header: tuple[str, ...] = ()  # all columns of the file, also those not kept
+    joined: tuple[str, ...] = ()  # names of the tables whose columns were joined to it
 
     def where(self, row: int) -> str:
-        """`path line 7`."""
-        return f"{self.path} line {self.lines[row]}"
+        """`path line 7`, with the tables that are joined to it."""
+        others = f" (joined with {', '.join(self.joined)})" if self.joined else ""
+        return f"{self.path} line {self.lines[row]}{others}"
 
     def cells(self, column: str | None) -> list[str]:
         """A column; empty cells where none is named."""
@@ -93,7 +95,7 @@ def check_columns(path: Path, header: Sequence[str], columns: dict[str, str | No
     for setting, column in columns.items():
         if column is not None and column not in header:
             named = [name for name in header if name]
-            listed = ", ".join(named[:30]) + (f" and {len(named) - 30} more" if len(named) > 30 else "")
+            listed = some(named, 30)
             if (found := separated_by(header)) is not None:
                 raise UserError(
                     f"{path} has {found} between its columns, but data.separator says otherwise, so that it "

@@ -80,7 +80,8 @@ def _with(table: Table, other: JoinedTable, root: Path, wanted: Collection[str],
     places = [row_of[ours[row]] for row in rows]
     columns = {name: [cells[row] for row in rows] for name, cells in table.columns.items()}
     columns |= {name: [theirs.columns[name][place] for place in places] for name in new}
-    return Table(table.path, columns, [table.lines[row] for row in rows], (*table.header, *theirs.header))
+    lines, header = [table.lines[row] for row in rows], (*table.header, *theirs.header)
+    return Table(table.path, columns, lines, header, (*table.joined, path.name))
 
 
 def _key(other: JoinedTable) -> str:

@@ -55,6 +55,11 @@ def open_text(path: Path, dialect: Dialect) -> io.StringIO:
             f"{path} has NUL characters, so it is no text in {encoding}; it may be UTF-16 without a mark "
             "(data.encoding: utf-16-le) or be damaged"
         )
+    if not marked and codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")) and b"\0" not in raw:
+        raise UserError(
+            f"{path} is no text in data.encoding {encoding}, of which every ASCII character has a byte of 0; "
+            "remove the setting"
+        )
     if not marked and dialect.encoding and not _is_utf8(dialect.encoding) and not raw.isascii():
         try:
             raw.decode("utf-8")

@@ -182,6 +182,8 @@ def _samples(path: Path, split: str | None) -> Iterator[_Sample]:
             file.seek(end)
             if file.read(BLOCK) != bytes(BLOCK):
                 raise tarfile.ReadError("its end is missing")
+        if not samples:
+            raise tarfile.ReadError("it holds no files")
     except (tarfile.TarError, EOFError, OSError, UnicodeError) as error:
         raise UserError(
             f"{path} cannot be read as an uncompressed .tar: {' '.join(str(error).split())[:120]}; a "
