@@ -16,10 +16,10 @@ from vrft_aug.policy.load import load_policy
 from vrft_aug.policy.precision import check_precision
 from vrft_aug.recipe.schema import ModelConfig, StageConfig
 from vrft_aug.tasks.taskset import load_taskset
-from vrft_aug.training.grpo import train_grpo
-from vrft_aug.training.job import StageJob
+from vrft_aug.training.grpo import build_grpo
+from vrft_aug.training.job import StageJob, run_trainer
 from vrft_aug.training.preflight import check_run
-from vrft_aug.training.sft import train_sft
+from vrft_aug.training.sft import build_sft
 
 Weights = dict[str, torch.Tensor]
 STEPS = {
@@ -55,7 +55,7 @@ def update(start: Path, folder: Path, trained: torch.dtype | None = None, **mode
     taskset = load_taskset(recipe, stage.task, "train", stage.injection, policy.space)
     console = Console(quiet=True)
     job = StageJob(stage, recipe.model, (taskset,), folder, folder / "checkpoints", 1, console)
-    after = weights(train_sft(policy, job))
+    after = weights(run_trainer(build_sft(policy, job), None))
     return {name: after[name] - before[name] for name in before}
 
 
@@ -130,24 +130,15 @@ def test_settings_that_lose_the_updates_are_refused(
     check_precision(allowed, ModelConfig(dtype="bfloat16", lora={"r": 4}))
 
 
-def test_the_reference_of_the_kl_term_is_loaded_as_the_policy_is(
-    random_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept: list[Any] = []
-
-    def keep(trainer: Any, *_: Any) -> Any:
-        kept.append(trainer)
-        return trainer.model
-
-    monkeypatch.setattr("vrft_aug.training.grpo.run_trainer", keep)
+def test_the_reference_of_the_kl_term_is_loaded_as_the_policy_is(random_policy: Path, tmp_path: Path) -> None:
     stage = {**GRPO, "trainer": {"beta": 0.1}}
     model = {"dtype": "bfloat16", "load": {"attn_implementation": "eager"}}
     recipe = shade_recipe(random_policy, stage, model=model)
     policy = load_policy(recipe.model, training=True)
     part = recipe.stages[0]
     taskset = load_taskset(recipe, part.task, "train", part.injection, policy.space)
-    train_grpo(policy, StageJob(part, recipe.model, (taskset,), tmp_path, tmp_path, 1, Console(quiet=True)))
-    (trainer,) = kept
+    job = StageJob(part, recipe.model, (taskset,), tmp_path, tmp_path, 1, Console(quiet=True))
+    trainer = build_grpo(policy, job).trainer
     reference, own = trainer.ref_model, trainer.model
     assert reference is not own and reference.dtype == own.dtype == torch.float32
     assert reference.config._attn_implementation == "eager" and not reference.training

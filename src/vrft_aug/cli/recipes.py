@@ -24,17 +24,22 @@ def init(
 def check(
     recipe: RecipeArgument,
     overrides: Overrides = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where the run is to go; default: runs/NAME.")
+    ] = None,
     decode: Annotated[bool, typer.Option("--decode", help="Open every picture; default: a sample.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check recipe, data, knowledge and rewards."""
+    """Check recipe, data, knowledge, rewards, model and settings."""
     from vrft_aug.evaluation.provenance import knowledge_uses, use_line
     from vrft_aug.knowledge.told import unreviewed_rewards
-    from vrft_aug.preview.check import check_recipe, part_lines
+    from vrft_aug.preview.check import check_all, part_lines
     from vrft_aug.recipe.file import load_recipe
+    from vrft_aug.run.layout import default_run
 
     loaded = load_recipe(recipe, overrides or ())
-    parts, uses = check_recipe(loaded, decode), knowledge_uses(loaded)
+    parts, model = check_all(loaded, output or default_run(loaded), decode)
+    uses = knowledge_uses(loaded)
     if as_json:
         from dataclasses import asdict
 
@@ -45,6 +50,7 @@ def check(
                 "parts": [asdict(part) for part in parts],
                 "knowledge": knowledge,
                 "unreviewed": unreviewed_rewards(loaded),
+                "model": model,
             }
         )
         return
@@ -55,6 +61,7 @@ def check(
         typer.echo(use_line(use))
     for line in unreviewed_rewards(loaded):
         typer.echo(f"WARNING: {line}")
+    typer.echo(model)
     typer.echo(f"recipe {loaded.name}: ok")
 
 

@@ -37,6 +37,7 @@ def train(
 ) -> None:
     """Run the stages, evaluate, and write the report."""
     from vrft_aug.recipe.file import load_recipe
+    from vrft_aug.run.layout import default_run
 
     loaded = load_recipe(recipe, overrides or ())
     if resume and overwrite:
@@ -46,7 +47,7 @@ def train(
 
     from vrft_aug.experiments.run import train as run_stages  # takes seconds: a wrong recipe is told before
 
-    run = output or Path("runs") / loaded.name
+    run = output or default_run(loaded)
     arms = run_stages(loaded, run, resume, overwrite, from_stage)
 
     from rich.console import Console

@@ -25,6 +25,7 @@ from vrft_aug.files import write_text
 from vrft_aug.knowledge.told import unreviewed_rewards
 from vrft_aug.policy.hardware import hardware
 from vrft_aug.policy.load import load_policy, written_model
+from vrft_aug.preview.run_checks import check_settings
 from vrft_aug.recipe.schema import ModelConfig, Recipe
 from vrft_aug.report.page import write_report
 from vrft_aug.run.folder import is_new_run, stage_summary, start_run
@@ -64,6 +65,7 @@ def train(
     named_metrics(recipe)  # what is wrong with them is said before hours of training
     new = is_new_run(output, resume, overwrite)
     plan = None if new else plan_resume(recipe, output, from_stage)
+    check_settings(recipe, output)
     with run_locked(output, "vrft train"):
         return _train(recipe, output, plan)
 

@@ -15,6 +15,7 @@ from vrft_aug.recipe.schema import ModelConfig
 # What the hub's Qwen2.5-VL checkpoints are set to; used for models that are only known by name.
 PATCH, MERGE, MIN_PIXELS, MAX_PIXELS = 14, 2, 56 * 56, 12_845_056
 FAMILY_PATCH = {"qwen3_vl": 16}
+GRIDS = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")  # families whose pictures become grids of patches
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class View:
     factor: int  # sides of the processed image are multiples of so many pixels; one visual token's side
     min_pixels: int  # of the processed image
     max_pixels: int
+    family: str = ""  # transformers' model_type, as far as it is known
 
     def frame(self, original: tuple[int, int]) -> Frame:
         """The frame of a picture of (width, height) pixels."""
@@ -57,7 +59,7 @@ def model_view(config: ModelConfig) -> View:
     factor = settings.get("patch_size", FAMILY_PATCH.get(model_type, PATCH)) * settings.get(
         "merge_size", MERGE
     )
-    return View(family_space(model_type, config.coordinates), factor, smallest, largest)
+    return View(family_space(model_type, config.coordinates), factor, smallest, largest, model_type)
 
 
 def _image_settings(folder: Path) -> dict[str, Any]:

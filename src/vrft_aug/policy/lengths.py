@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vrft_aug.errors import UserError
 from vrft_aug.nouns import Prompt
 from vrft_aug.policy.chat import chat_with_images, context_length, encode_chats
 from vrft_aug.policy.load import Policy
 from vrft_aug.tasks.taskset import TaskSet
+from vrft_aug.tasks.token_limits import refuse_too_long
 
 SAMPLED_PICTURES = 16  # opened to see how many tokens a picture takes
 
@@ -29,20 +29,7 @@ def check_lengths(
     for index in dict.fromkeys([longest, *range(0, len(tokens), stride)]):
         encoded = encode_chats(policy, [chat_with_images(taskset.prompts[index])])
         used = encoded["input_ids"].shape[1] - tokens[index] + tokens[longest]
-        if used + completion > limit:
-            raise UserError(
-                f"{who}, case {taskset.cases[longest].id}: its prompt takes {used} tokens and the "
-                f"completion up to {completion}, but {policy.name} was made for {limit}; "
-                f"{_advice(who, taskset, longest, generated)}"
-            )
-
-
-def _advice(who: str, taskset: TaskSet, longest: int, generated: bool) -> str:
-    """What can be lowered: only what is there."""
-    parts = [f"{who}.max_new_tokens"] if generated else []
-    parts += ["model.max_pixels (smaller pictures)"] if taskset.prompts[longest].images else []
-    parts += [f"{who}.injection.budget (less knowledge)"] if taskset.prompts[longest].knowledge else []
-    return f"lower {' or '.join(parts)}" if parts else "shorten what is taught"
+        refuse_too_long(who, taskset, longest, used, completion, policy.name, limit, generated)
 
 
 def _text_tokens(policy: Policy, prompts: Sequence[Prompt]) -> list[int]:

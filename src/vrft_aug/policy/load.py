@@ -17,6 +17,7 @@ from vrft_aug.perception.spaces import BoxSpace, Frame, family_space
 from vrft_aug.policy.adapters import load_adapter
 from vrft_aug.policy.hardware import choose_device
 from vrft_aug.policy.precision import weights_dtype
+from vrft_aug.recipe.model_files import read_model_files, refuse_wrong_name
 from vrft_aug.recipe.model_folder import ADAPTER, adapter_folder, model_folder, with_base
 from vrft_aug.recipe.schema import ModelConfig
 
@@ -29,12 +30,6 @@ OWNED_BY_MODEL = {
     "device_map": "model.device",
 }
 # What a folder must hold, one of each line.
-NEEDED_FILES = (
-    ("config.json",),
-    ("processor_config.json", "preprocessor_config.json"),
-    ("tokenizer.json", "*.model", "vocab.*", "tekken.json"),
-    ("*.safetensors",),
-)
 PROCESSOR_ARGUMENTS = ("revision", "subfolder", "cache_dir", "local_files_only", "token")
 
 
@@ -135,21 +130,37 @@ def load_policy(config: ModelConfig, training: bool = False) -> Policy:
     )
 
 
+def model_without_weights(config: ModelConfig) -> Any:
+    """The model's modules as its config.json describes them, on the meta device: no weights are read or made.
+
+    Raises UserError where the model's configuration cannot be read.
+    """
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    quiet_libraries()
+    config = with_base(config)
+    shared = {k: v for k, v in config.load.items() if k in PROCESSOR_ARGUMENTS}
+    try:
+        described = AutoConfig.from_pretrained(
+            _source(config), trust_remote_code=config.trust_remote_code, **shared
+        )
+        with torch.device("meta"):
+            return AutoModelForImageTextToText.from_config(
+                described, trust_remote_code=config.trust_remote_code
+            )
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300].rstrip(".")
+        raise UserError(f"model {config.name!r} cannot be described: {reason}") from None
+
+
 def _source(config: ModelConfig) -> str:
-    """What to give to from_pretrained; a missing folder is found here instead of in a failed download."""
-    name, folder = config.name, model_folder(config)
-    if folder is not None:
-        for files in NEEDED_FILES:
-            if not any(any(folder.glob(pattern)) for pattern in files):
-                raise UserError(
-                    f"model folder {name} holds no {' or '.join(files)}; expected a transformers folder with "
-                    "config, weights, tokenizer and image processor, as `save_pretrained` writes them (a "
-                    "processor can be copied from the model that this one was made from)"
-                )
-        return str(folder)
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise UserError(f"model folder {name} does not exist")
-    return name
+    """What to give to from_pretrained; what a folder lacks is found here instead of in a failed download."""
+    refuse_wrong_name(config)
+    folder = model_folder(config)
+    if folder is None:
+        return config.name
+    read_model_files(folder, config.name)
+    return str(folder)
 
 
 def _expected(config: ModelConfig) -> str:

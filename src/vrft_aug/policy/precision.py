@@ -15,11 +15,14 @@ moments included, activations not:
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from vrft_aug.errors import UserError
 from vrft_aug.recipe.model_folder import adapter_folder
 from vrft_aug.recipe.schema import ModelConfig, StageConfig
+
+if TYPE_CHECKING:
+    import torch
 
 
 def weights_dtype(config: ModelConfig, training: bool) -> torch.dtype:
@@ -27,11 +30,10 @@ def weights_dtype(config: ModelConfig, training: bool) -> torch.dtype:
 
     Raises UserError for training in float16.
     """
-    if training and config.dtype == "float16":
-        raise UserError(
-            "model.dtype is float16, in which training destroys a model: its gradients underflow; set "
-            "model.dtype to bfloat16 or float32 (float16 is for evaluate and predict alone)"
-        )
+    import torch  # takes seconds, which `vrft check` need not wait for
+
+    if training:
+        _refuse_float16(config)
     if training and config.dtype == "bfloat16" and not _adapts(config):
         return torch.float32  # autocast computes in bfloat16
     dtype: torch.dtype = getattr(torch, config.dtype)
@@ -39,7 +41,8 @@ def weights_dtype(config: ModelConfig, training: bool) -> torch.dtype:
 
 
 def check_precision(stage: StageConfig, config: ModelConfig) -> None:
-    """Raise UserError where the stage's trainer settings name a precision that loses the updates."""
+    """Raise UserError where model or trainer settings name a precision that loses the updates."""
+    _refuse_float16(config)
     trainer, who = stage.trainer, stage.place
     if trainer.get("fp16"):
         raise UserError(
@@ -51,6 +54,14 @@ def check_precision(stage: StageConfig, config: ModelConfig) -> None:
             f"{who}.trainer.bf16 is false, but model.dtype is bfloat16, and an update of 1e-6 to a bfloat16 "
             "weight rounds away; remove trainer.bf16 (then float32 weights compute in bfloat16), or train "
             "with model.lora (a float32 adapter over a bfloat16 base), or set model.dtype to float32"
+        )
+
+
+def _refuse_float16(config: ModelConfig) -> None:
+    if config.dtype == "float16":
+        raise UserError(
+            "model.dtype is float16, in which training destroys a model: its gradients underflow; set "
+            "model.dtype to bfloat16 or float32 (float16 is for evaluate and predict alone)"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
@@ -15,7 +16,9 @@ from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.knowledge.told import known_bank
 from vrft_aug.nouns import Case, Task
 from vrft_aug.perception.spaces import BoxSpace
+from vrft_aug.preview.run_checks import check_prompts, check_settings, check_stages, model_line
 from vrft_aug.recipe.schema import Recipe
+from vrft_aug.run.layout import default_run
 from vrft_aug.scorer import Scorer
 from vrft_aug.tasks.constant_answers import ConstantAnswers, taskset_constants
 from vrft_aug.tasks.demonstrations import with_demonstrations
@@ -45,17 +48,26 @@ class CheckedPart:
 
 
 def check_recipe(recipe: Recipe, decode: bool = False) -> list[CheckedPart]:
-    """Every stage in order, then the evaluation; then pictures are opened, with `decode` all of all splits.
+    """Every stage in order, then the evaluation; as `check_all`, into the folder that training writes to."""
+    return check_all(recipe, default_run(recipe), decode)[0]
 
-    Raises UserError for the first thing that is wrong.
+
+def check_all(recipe: Recipe, output: Path, decode: bool = False) -> tuple[list[CheckedPart], str]:
+    """Every stage in order, then the evaluation, and a line on the model and the run in `output`.
+
+    Settings first, then data; pictures are opened, with `decode` all of all splits. Raises UserError for the
+    first thing that is wrong.
     """
     named_metrics(recipe)
+    files = check_settings(recipe, output)
     space = BoxSpace("processed")  # no prompt is shown, so how it words coordinates does not matter
     for name in recipe.tasks:
         known_bank(recipe, name)
     parts: list[CheckedPart] = []
+    tasksets: list[tuple[TaskSet, ...]] = []
     read: list[Case] = []
     for stage in recipe.stages:
+        own: list[TaskSet] = []
         rollouts = stage.steps * stage.prompts_per_step * stage.generations if stage.method == "grpo" else 0
         for part, share in zip(stage.parts(), stage.shares(), strict=True):
             with collecting() as notes:
@@ -66,15 +78,20 @@ def check_recipe(recipe: Recipe, decode: bool = False) -> list[CheckedPart]:
                 taskset = with_demonstrations(taskset, path, frames_without_model(taskset.task, recipe.model))
             scorer = stage_scorer(part, taskset)
             read += taskset.cases
+            own.append(taskset)
             checked = _part(stage.name, "train", taskset.task, taskset.cases, round(rollouts * share))
             checked = replace(checked, notes=_unsaid(notes, part.task, parts))
             parts.append(_with_constants(checked, scorer, taskset, recipe) if rollouts else checked)
+        tasksets.append(tuple(own))
     wanted = recipe.evaluation
     with collecting() as notes:
         taskset = load_taskset(recipe, wanted.task, wanted.split, wanted.injection, space, wanted.limit)
     _open_pictures([*read, *taskset.cases], recipe if decode else None)
+    longest = check_prompts(recipe, files, tasksets, taskset)
+    check_stages(recipe, tasksets)
     judged = _part("evaluation", wanted.split, taskset.task, taskset.cases, 0)
-    return [*parts, replace(judged, notes=_unsaid(notes, wanted.task, parts))]
+    parts.append(replace(judged, notes=_unsaid(notes, wanted.task, parts)))
+    return parts, model_line(recipe, files, longest, output)
 
 
 def _unsaid(notes: Sequence[Note], task: str, parts: Sequence[CheckedPart]) -> tuple[Note, ...]:

@@ -121,12 +121,18 @@ class ModelConfig(Strict):
     # A folder with an adapter in PEFT's format: training goes on with it, evaluation is of the model with it.
     adapter: str | None = None
     merge: bool = True  # what training an adapter ends with also holds it merged into the model
-    min_pixels: int | None = None
-    max_pixels: int | None = None
+    min_pixels: int | None = Field(default=None, ge=1)
+    max_pixels: int | None = Field(default=None, ge=1)
     # The space that boxes are asked for and read in; None is the family's own, see perception/spaces.py.
     coordinates: SpaceName | None = None
     trust_remote_code: bool = False
     load: dict[str, Any] = Field(default_factory=dict)  # further arguments of from_pretrained
+
+    @model_validator(mode="after")
+    def _least_and_most(self) -> ModelConfig:
+        if self.min_pixels is not None and self.max_pixels is not None and self.min_pixels > self.max_pixels:
+            raise ValueError(f"min_pixels {self.min_pixels} is more than max_pixels {self.max_pixels}")
+        return self
 
     @model_validator(mode="after")
     def _one_adapter(self) -> ModelConfig:
@@ -267,7 +273,7 @@ class Recipe(Strict):
     """A whole run."""
 
     name: str = Field(pattern=r"^[\w.-]+$")
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     data_root: str | None = None
     model: ModelConfig = ModelConfig()
     tasks: Annotated[dict[str, TaskConfig], Field(min_length=1)]

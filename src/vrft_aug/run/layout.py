@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vrft_aug.recipe.file import RUN_RECIPE as RUN_RECIPE  # the resolved recipe
+from vrft_aug.recipe.schema import Recipe
 
 RUN_FILE = "run.json"  # when, with what versions and data, on what machine
 METRICS = "metrics.jsonl"  # a line a step
@@ -18,6 +19,11 @@ EVALUATION = "evaluation.json"
 BASE_EVALUATION = "evaluation-base.json"  # of the model that training started from
 REPORT_PAGE = "report.html"
 SUPERSEDED = "superseded"  # what a resume with a corrected recipe has put aside, see resume.py
+
+
+def default_run(recipe: Recipe) -> Path:
+    """Where a run of the recipe is written unless the user says otherwise."""
+    return Path("runs") / recipe.name
 
 
 def stage_model(run: Path, stage: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from vrft_aug.perception.matching import matched_iou
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.shaping.format import strict_format
 from vrft_aug.shaping.label import accuracy
-from vrft_aug.tasks.targets import formatted, target_answer
+from vrft_aug.tasks.targets import formatted, target_answer, target_completion
 from vrft_aug.tasks.taskset import TaskSet
 
 EXPECTED = 'expected {"case": ID, "completion": TEXT} or {"case": ID, "reasoning": TEXT}'
@@ -66,6 +66,19 @@ def with_demonstrations(taskset: TaskSet, path: Path, frame_of: Callable[[Case],
         prompts=tuple(taskset.prompts[place] for place in chosen),
         completions=tuple(completions),
     )
+
+
+def taught_texts(taskset: TaskSet, frame_of: Callable[[Case], Frame | None]) -> Sequence[str]:
+    """The completions that SFT teaches; of bare boxes that of the case with the most of them alone.
+
+    Raises UserError where a case lacks its target.
+    """
+    if taskset.completions is not None:
+        return taskset.completions
+    cases: Sequence[Case] = taskset.cases
+    if taskset.task.kind == "localise":
+        cases = [max(cases, key=lambda case: len(case.target.boxes or ()))]
+    return [target_completion(case, taskset.task, frame_of(case)) for case in cases]
 
 
 def _checked(line: _Line, case: Case, task: Task, frame: Frame | None, where: str) -> str:

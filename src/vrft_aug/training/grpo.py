@@ -13,7 +13,7 @@ from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.taskset import stage_scorer
 from vrft_aug.training.case_dataset import CaseDataset
 from vrft_aug.training.dynamic import DynamicSampler
-from vrft_aug.training.job import StageJob, run_trainer, trainer_row
+from vrft_aug.training.job import BuiltStage, StageJob, trainer_row
 from vrft_aug.training.loggers import LoggerPictures
 from vrft_aug.training.mixture import Mixture, RowScorer
 from vrft_aug.training.order import mixed_order
@@ -24,8 +24,8 @@ from vrft_aug.training.settings import generation_round, grpo_settings
 from vrft_aug.training.thresholds import Thresholds
 
 
-def train_grpo(policy: Policy, job: StageJob) -> Any:
-    """Train on the stage's rewards, `prompts_per_step` x `generations` rollouts a step; returns the model.
+def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
+    """The trainer on the stage's rewards, `prompts_per_step` x `generations` rollouts a step.
 
     Raises UserError for settings that TRL does not take.
     """
@@ -62,7 +62,7 @@ def train_grpo(policy: Policy, job: StageJob) -> Any:
     if stage.dynamic_sampling.mode != "off":
         budget = stage.dynamic_sampling.budget if stage.dynamic_sampling.mode == "resample" else 0
         DynamicSampler(row_scorer, row_of, stage.generations, budget, job.seed).install(trainer)
-    return run_trainer(trainer, log, bar, job.resume_from)
+    return BuiltStage(trainer, log, bar)
 
 
 def _row(mixture: Mixture, row: int) -> dict[str, Any]:

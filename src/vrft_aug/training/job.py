@@ -27,7 +27,15 @@ class StageJob:
     folder: Path  # for the checkpoints
     seed: int
     console: Console
-    resume_from: Path | None = None  # a complete checkpoint
+
+
+@dataclass(frozen=True)
+class BuiltStage:
+    """A trainer of TRL's with what watches it, ready to train."""
+
+    trainer: Any
+    log: RunLog
+    bar: ProgressBar
 
 
 def trainer_row(prompt: Prompt) -> dict[str, Any]:
@@ -35,10 +43,11 @@ def trainer_row(prompt: Prompt) -> dict[str, Any]:
     return {"prompt": [dict(m) for m in prompt.messages], "images": [ref.open() for ref in prompt.images]}
 
 
-def run_trainer(trainer: Any, log: RunLog, bar: ProgressBar, resume_from: Path | None) -> Any:
+def run_trainer(stage: BuiltStage, resume_from: Path | None) -> Any:
     """Train from the start or from a checkpoint; gives the trained model, with LoRA a peft.PeftModel."""
     from transformers.trainer_callback import PrinterCallback
 
+    trainer, log, bar = stage.trainer, stage.log, stage.bar
     trainer.remove_callback(PrinterCallback)
     log.trainer = trainer
     keep_tensorboard(trainer, log.run / TENSORBOARD / log.stage)

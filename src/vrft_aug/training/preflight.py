@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vrft_aug.data.open_all import check_pictures, pictures, sample
-from vrft_aug.nouns import Case
 from vrft_aug.policy.adapters import lora_config
 from vrft_aug.policy.lengths import check_lengths
 from vrft_aug.policy.load import Policy
 from vrft_aug.policy.precision import check_precision
 from vrft_aug.recipe.schema import Recipe, StageConfig
-from vrft_aug.tasks.demonstrations import with_demonstrations
+from vrft_aug.tasks.demonstrations import taught_texts, with_demonstrations
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.label_coverage import refuse_unused_labels
-from vrft_aug.tasks.targets import target_completion
 from vrft_aug.tasks.taskset import TaskSet, evaluation_taskset, load_taskset, stage_scorer
+from vrft_aug.tasks.token_limits import check_picture_tokens
+from vrft_aug.training.rehearsal import rehearse_stages
 from vrft_aug.training.settings import grpo_settings, sft_settings
 
 
 def check_run(recipe: Recipe, policy: Policy) -> tuple[list[tuple[TaskSet, ...]], TaskSet]:
     """Check settings, rewards, data, prompt lengths and some pictures of all stages and of the evaluation.
 
-    Gives what it has read: the taskset of every part of every stage, and that of the evaluation. Raises
-    UserError for the first thing that is wrong.
+    All stages are built with their trainers on the policy's model, which must not be used afterwards.
+    `preview.run_checks.check_settings` comes before. Gives what it has read: the taskset of every part of
+    every stage, and that of the evaluation. Raises UserError for the first thing that is wrong.
     """
     lora_config(recipe.model)
     for stage in recipe.stages:
@@ -40,6 +40,9 @@ def check_run(recipe: Recipe, policy: Policy) -> tuple[list[tuple[TaskSet, ...]]
     check_lengths(policy, "evaluation", judged, recipe.evaluation.max_new_tokens)
     read = [case for parts in tasksets for taskset in parts for case in taskset.cases]
     check_pictures(sample(pictures([*read, *judged.cases])))
+    for taskset in [*(taskset for parts in tasksets for taskset in parts), judged]:
+        check_picture_tokens(recipe.model, taskset)
+    rehearse_stages(recipe, tasksets, policy)
     return tasksets, judged
 
 
@@ -56,18 +59,7 @@ def _taskset(recipe: Recipe, part: StageConfig, policy: Policy) -> TaskSet:
 
 
 def _longest_target(policy: Policy, taskset: TaskSet) -> int:
-    """Tokens of the longest completion taught, with its end; of bare boxes, of the case with the most."""
-    if taskset.completions is not None:
-        return _longest(policy, taskset.completions)
-    cases: Sequence[Case] = taskset.cases
-    if taskset.task.kind == "localise":
-        cases = [max(cases, key=lambda case: len(case.target.boxes or ()))]
-    targets = [
-        target_completion(case, taskset.task, case_frame(taskset.task, case, policy.frame)) for case in cases
-    ]
-    return _longest(policy, targets)
-
-
-def _longest(policy: Policy, completions: Sequence[str]) -> int:
-    encoded: Any = policy.processor.tokenizer(list(dict.fromkeys(completions)))["input_ids"]
+    """Tokens of the longest completion taught, with its end."""
+    texts = taught_texts(taskset, lambda case: case_frame(taskset.task, case, policy.frame))
+    encoded: Any = policy.processor.tokenizer(list(dict.fromkeys(texts)))["input_ids"]
     return max(map(len, encoded)) + 1

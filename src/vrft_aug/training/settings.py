@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vrft_aug.errors import UserError, nearest
+from vrft_aug.errors import UserError
 from vrft_aug.policy.load import Policy
-from vrft_aug.recipe.schema import OWNED_BY_RECIPE, StageConfig
+from vrft_aug.recipe.schema import StageConfig
 from vrft_aug.training.loggers import logger_defaults
+from vrft_aug.training.stage_settings import accumulation, check_trainer
 
 if TYPE_CHECKING:
     from trl import GRPOConfig, SFTConfig
 
-# Settings that the logs and the exact resume rest on, in addition to those that the recipe owns.
-FIXED = {
-    **OWNED_BY_RECIPE,
-    "save_steps": "stages[].save_steps",
-    "save_strategy": "nothing (always by steps)",
-    "save_only_model": "nothing (checkpoints are complete, so that they can be resumed)",
-    "logging_steps": "nothing (every step is logged)",
-    "logging_strategy": "nothing (every step is logged)",
-    "num_train_epochs": "stages[].steps",
-    "shuffle_dataset": "seed (cases are shuffled before training)",
-    "train_sampling_strategy": "seed (cases are shuffled before training)",
-    "disable_tqdm": "nothing (one progress bar shows the run)",
-    "use_cpu": "model.device",
-    "restore_callback_states_from_checkpoint": "nothing (a resumed run restores what it needs)",
-}
 LARGE_MODEL = 100_000_000  # parameters from which memory matters more than time
 
 
@@ -41,9 +26,9 @@ def sft_settings(stage: StageConfig, policy: Policy, folder: Path, seed: int) ->
     """
     from trl import SFTConfig
 
-    accumulation = _accumulation(stage, stage.prompts_per_step, "prompts_per_step")
+    steps = accumulation(stage)
     fixed = {
-        "per_device_train_batch_size": stage.prompts_per_step // accumulation,
+        "per_device_train_batch_size": stage.prompts_per_step // steps,
         "train_sampling_strategy": "sequential",
     }
     # Nothing is truncated by default: prompts that are too long are refused before training.
@@ -62,9 +47,8 @@ def grpo_settings(stage: StageConfig, policy: Policy, folder: Path, seed: int) -
     from trl import GRPOConfig
 
     rollouts = stage.prompts_per_step * stage.generations
-    accumulation = _accumulation(stage, rollouts, "prompts_per_step x generations")
     fixed = {
-        "per_device_train_batch_size": rollouts // accumulation,
+        "per_device_train_batch_size": rollouts // accumulation(stage),
         "num_generations": stage.generations,
         "max_completion_length": stage.max_new_tokens,
         "shuffle_dataset": False,
@@ -83,26 +67,16 @@ def generation_round(stage: StageConfig, settings: GRPOConfig) -> tuple[int, int
     unless the recipe sets num_iterations or steps_per_generation. Raises UserError where the steps of the
     stage are no whole number of rounds.
     """
-    accumulation = settings.gradient_accumulation_steps
+    parts = settings.gradient_accumulation_steps
     micro_batches = settings.steps_per_generation * settings.num_iterations
-    rounds, rest = divmod(stage.steps * accumulation, micro_batches)
-    if rest or max(micro_batches, accumulation) % min(micro_batches, accumulation):
+    rounds, rest = divmod(stage.steps * parts, micro_batches)
+    if rest or max(micro_batches, parts) % min(micro_batches, parts):
         raise UserError(
-            f"{stage.place}: {stage.steps} steps of {accumulation} micro-batches are no whole number "
+            f"{stage.place}: {stage.steps} steps of {parts} micro-batches are no whole number "
             f"of generation rounds of {micro_batches} (steps_per_generation x num_iterations); change one"
         )
     prompts = settings.generation_batch_size // settings.num_generations
-    return max(1, micro_batches // accumulation), prompts, rounds
-
-
-def _accumulation(stage: StageConfig, batch: int, what: str) -> int:
-    steps = stage.trainer.get("gradient_accumulation_steps", 1)
-    if not isinstance(steps, int) or steps < 1 or batch % steps:
-        raise UserError(
-            f"{stage.place}.trainer.gradient_accumulation_steps is {steps!r}; "
-            f"expected a divisor of {what} ({batch})"
-        )
-    return steps
+    return max(1, micro_batches // parts), prompts, rounds
 
 
 def _common(stage: StageConfig, policy: Policy, folder: Path, seed: int) -> dict[str, Any]:
@@ -133,23 +107,8 @@ def _build(
         "logging_nan_inf_filter": False,  # a NaN is shown, not smoothed away
         **logger_defaults(stage, Path(fixed["output_dir"])),
     }
-    known = {f.name: f.default for f in fields(config_class) if f.init}
-    for key, value in stage.trainer.items():
-        _check(config_class.__name__, stage, known, key, value)
+    check_trainer(stage)
     try:
         return config_class(**(general | defaults | stage.trainer | fixed))
     except (TypeError, ValueError) as error:
         raise UserError(f"{stage.place}.trainer: {' '.join(str(error).split())}") from None
-
-
-def _check(config_name: str, stage: StageConfig, known: dict[str, Any], key: str, value: Any) -> None:
-    """TRL knows the setting, it is the user's to set, and a number is where a number belongs."""
-    if key in FIXED:
-        raise UserError(f"{stage.place}.trainer.{key} is set by {FIXED[key]}")
-    if key not in known:
-        raise UserError(
-            f"{stage.place}.trainer: trl.{config_name} has no setting {key!r}{nearest(key, known)}"
-        )
-    numeric = isinstance(known[key], int | float) and not isinstance(known[key], bool)
-    if numeric and isinstance(value, str):
-        raise UserError(f"{stage.place}.trainer.{key} is {value!r}; expected a number like {known[key]}")

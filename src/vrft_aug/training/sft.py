@@ -12,14 +12,14 @@ from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.targets import target_completion
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.case_dataset import CaseDataset
-from vrft_aug.training.job import StageJob, run_trainer, trainer_row
+from vrft_aug.training.job import BuiltStage, StageJob, trainer_row
 from vrft_aug.training.order import case_order
 from vrft_aug.training.progress import ProgressBar, RunLog
 from vrft_aug.training.settings import sft_settings
 
 
-def train_sft(policy: Policy, job: StageJob) -> Any:
-    """Train on the demonstrations or targets of the cases, `prompts_per_step` a step; returns the model.
+def build_sft(policy: Policy, job: StageJob) -> BuiltStage:
+    """The trainer on the demonstrations or targets of the cases, `prompts_per_step` a step.
 
     Raises UserError for settings that TRL does not take.
     """
@@ -37,7 +37,7 @@ def train_sft(policy: Policy, job: StageJob) -> Any:
         peft_config=lora_config(job.model),
         callbacks=[log, bar],
     )
-    return run_trainer(trainer, log, bar, job.resume_from)
+    return BuiltStage(trainer, log, bar)
 
 
 def _row(policy: Policy, taskset: TaskSet, index: int) -> dict[str, Any]:

@@ -13,12 +13,9 @@ from vrft_aug.run.layout import ALARMS, METRICS, ROLLOUTS, stage_model
 from vrft_aug.run.logs import cut_back
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.checkpoints import keep_only, last_checkpoint, publish_model
-from vrft_aug.training.grpo import train_grpo
-from vrft_aug.training.job import StageJob
+from vrft_aug.training.job import StageJob, run_trainer
 from vrft_aug.training.order import stage_seed
-from vrft_aug.training.sft import train_sft
-
-METHODS = {"sft": train_sft, "grpo": train_grpo}
+from vrft_aug.training.rehearsal import METHODS
 
 
 def train_stage(
@@ -45,9 +42,8 @@ def train_stage(
         folder=folder,
         seed=stage_seed(recipe.seed, index),
         console=console,
-        resume_from=checkpoint,
     )
-    model = METHODS[stage.method](policy, job)
+    model = run_trainer(METHODS[stage.method](policy, job), checkpoint)
     merge = publish_model(model, policy.processor, target, start, last=index == len(recipe.stages) - 1)
     if merge is not None:
         console.print(f"{stage.name}: {merge}", highlight=False, soft_wrap=True)

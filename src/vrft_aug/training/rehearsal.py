@@ -1,0 +1,116 @@
+"""Every stage is built, with its trainer, optimiser and schedule, before the first one trains.
+
+So whatever TRL, transformers and PEFT refuse only when they are put together is told at the start, and not
+after hours of an earlier stage.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from vrft_aug.errors import UserError
+from vrft_aug.plugins import in_a_line
+from vrft_aug.policy.adapters import lora_config
+from vrft_aug.policy.load import Policy, load_policy, model_without_weights
+from vrft_aug.recipe.schema import ModelConfig, Recipe, StageConfig
+from vrft_aug.tasks.taskset import TaskSet
+from vrft_aug.training.grpo import build_grpo
+from vrft_aug.training.job import StageJob
+from vrft_aug.training.order import stage_seed
+from vrft_aug.training.sft import build_sft
+
+METHODS = {"sft": build_sft, "grpo": build_grpo}
+PACKAGE = Path(__file__).parents[1]
+
+
+def rehearse_stages(recipe: Recipe, tasksets: list[tuple[TaskSet, ...]], policy: Policy) -> None:
+    """Build all stages on one model, in their order, and forget them; random numbers stay where they were.
+
+    The model must not be used afterwards. Raises UserError for settings that a library refuses.
+    """
+    with _same_random_numbers():
+        for index, (stage, parts) in enumerate(zip(recipe.stages, tasksets, strict=True)):
+            _rehearse(stage, parts, policy, recipe.model, stage_seed(recipe.seed, index))
+
+
+def rehearse_without_model(stage: StageConfig, tasksets: tuple[TaskSet, ...]) -> None:
+    """As `rehearse_stages` for one stage, without its model: on the embedded one."""
+    tiny = ModelConfig(device="cpu")
+    with _same_random_numbers():
+        _rehearse(stage, tasksets, load_policy(tiny, training=True), tiny, seed=0)
+
+
+def rehearse_lora(config: ModelConfig) -> None:
+    """Put the recipe's new adapter on its model, without weights; UserError where PEFT refuses."""
+    from peft import inject_adapter_in_model
+
+    wanted = lora_config(config)
+    if wanted is None:
+        return
+    if wanted.init_lora_weights not in (True, False, "gaussian", "orthogonal"):
+        wanted.init_lora_weights = True  # the others look at weights, which are not there
+    with _same_random_numbers():
+        try:
+            inject_adapter_in_model(wanted, model_without_weights(config))
+        except (ValueError, TypeError, KeyError, ImportError, AttributeError, NotImplementedError) as error:
+            raise UserError(f"model.lora does not fit model {config.name!r}: {in_a_line(error)}") from error
+
+
+def _rehearse(
+    stage: StageConfig, tasksets: tuple[TaskSet, ...], policy: Policy, model: ModelConfig, seed: int
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="vrft-rehearsal-") as place:
+        folder = Path(place)
+        job = StageJob(stage, model, tasksets, folder, folder / "stage", seed, Console(quiet=True))
+        try:
+            trainer = METHODS[stage.method](replace(policy, sizes={}), job).trainer
+            trainer.create_optimizer_and_scheduler(num_training_steps=stage.steps)
+            trainer.get_train_dataloader()
+        except UserError:
+            raise
+        except Exception as error:
+            raise _explained(error, stage, model) from error
+        if hasattr(trainer.model, "peft_config") and not hasattr(policy.model, "peft_config"):
+            trainer.model.unload()
+        del trainer
+        gc.collect()
+
+
+def _explained(error: Exception, stage: StageConfig, model: ModelConfig) -> Exception:
+    """One line where a library refuses the user's settings; else the error as it is, a bug of ours."""
+    given = [f"trainer.{key}" for key in stage.trainer] + [f"model.lora.{key}" for key in model.lora or {}]
+    trace, deepest = error.__traceback__, ""
+    while trace is not None:
+        deepest, trace = trace.tb_frame.f_code.co_filename, trace.tb_next
+    if (
+        not given
+        or isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or Path(deepest).is_relative_to(PACKAGE)
+    ):
+        return error
+    return UserError(
+        f"{stage.place} cannot be built with {', '.join(given)[:200]}: {in_a_line(error)}; "
+        "correct or remove one of them"
+    )
+
+
+@contextmanager
+def _same_random_numbers() -> Iterator[None]:
+    """Trainers set seeds when they are made: what is drawn afterwards is as if none had been."""
+    own, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(own)
+        np.random.set_state(numpys)  # noqa: NPY002
