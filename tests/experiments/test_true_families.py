@@ -15,8 +15,8 @@ from vrft_aug.policy.load import load_policy
 from vrft_aug.policy.prefix import why_not_model
 from vrft_aug.tasks.task import make_task
 from vrft_aug.tasks.taskset import load_taskset, word_prompts
-from vrft_aug.training.grpo import train_grpo
-from vrft_aug.training.job import StageJob
+from vrft_aug.training.grpo import build_grpo
+from vrft_aug.training.job import StageJob, run_trainer
 
 FAMILIES = pytest.mark.parametrize("family", true_families.FAMILIES)
 Folder = Callable[[str], Path]
@@ -58,7 +58,8 @@ def test_a_step_on_two_pictures_a_case(family: str, model_of: Folder, tmp_path: 
     stage = recipe.stages[0]
     taskset = load_taskset(recipe, stage.task, "train", stage.injection, policy.space)
     console = Console(quiet=True)
-    train_grpo(policy, StageJob(stage, recipe.model, (taskset,), tmp_path, tmp_path / "boxes", 1, console))
+    job = StageJob(stage, recipe.model, (taskset,), tmp_path, tmp_path / "boxes", 1, console)
+    run_trainer(build_grpo(policy, job), None)
     (step,) = lines(tmp_path / "metrics.jsonl")
     assert step["grad_norm"] > 0 and len(lines(tmp_path / "rollouts.jsonl")) == 8
 
