@@ -199,6 +199,23 @@ def test_boxes_and_masks_turn_along_with_all_eight_orientations(
     assert np.array_equal(np.asarray(turn(Image.fromarray(stored[..., 0]), orientation)) > 127, seen)
 
 
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "CMYK", "I;16", "1"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_plain_tiffs_of_all_modes_are_turned(tmp_path: Path, mode: str, orientation: int) -> None:
+    """Pillow maps some of them into memory, by a size that is turned already: they came out as noise."""
+    stored = Image.new("L", (80, 60), 0)
+    stored.paste(255, (40, 8, 72, 24))
+    if mode == "CMYK":
+        picture = stored.convert("RGB").convert("CMYK")
+    elif mode == "I;16":
+        picture = Image.fromarray(np.asarray(stored).astype(np.uint16) * 16)
+    else:
+        picture = stored.convert(mode)
+    picture.save(tmp_path / "a.tif", tiffinfo={0x0112: orientation})
+    expected = np.asarray(turn(stored, orientation)) > 127
+    assert np.array_equal(pixels(tmp_path / "a.tif")[..., 0] > 127, expected)
+
+
 def test_a_header_is_read_without_decoding_also_where_exif_stands_last(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

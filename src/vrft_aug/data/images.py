@@ -52,8 +52,8 @@ class FileImage:
         """The picture as upright RGB; UserError where it cannot be decoded."""
         if (dicom := _dicom(self.path, self.case, self.page)) is not None:
             return dicom.open()
-        with decoding(self.path, self.case), _opened(self.path, self.page) as image:
-            return to_rgb(image, lambda: _opened(self.path, self.page))
+        with decoding(self.path, self.case), open_picture(self.path, self.page) as image:
+            return to_rgb(image, lambda: open_picture(self.path, self.page))
 
     def size(self) -> tuple[int, int]:
         """Upright (width, height) in pixels from the header alone."""
@@ -90,7 +90,7 @@ def read_header(path: Path, case: str = "", page: int | None = None) -> Header:
     """Without decoding a pixel; UserError where the file is no picture."""
     if (dicom := _dicom(path, case, page)) is not None:
         return Header(dicom.size(), orientation.UPRIGHT)
-    with decoding(path, case), _opened(path, page) as image:
+    with decoding(path, case), open_picture(path, page) as image:
         turned = _png_orientation(path) if image.format == "PNG" else orientation.of(image)
         # Pillow turns a TIFF itself and has its size upright from the start
         stored = orientation.turn_size(image.size, turned) if image.format == "TIFF" else image.size
@@ -134,9 +134,11 @@ def _dicom(path: Path, case: str, page: int | None) -> DicomImage | None:
     return DicomImage(path, case, page)
 
 
-def _opened(path: Path, page: int | None) -> Image.Image:
+def open_picture(path: Path, page: int | None = None) -> Image.Image:
     """The file with its page chosen and its shape looked at, nothing decoded; ValueError where that fails."""
     image = Image.open(path)
+    if image.format == "TIFF" and orientation.of(image) in orientation.SIDEWAYS:
+        image.filename = ""  # else Pillow maps uncompressed grey ones into memory in rows of a wrong length
     try:
         _choose(image, page)
         width, height = image.size

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vrft_aug.data.images import decoding
+from vrft_aug.data import orientation
+from vrft_aug.data.images import Header, decoding, open_picture
 from vrft_aug.data.mask_files import STEM, masks_of, nearest_names
 from vrft_aug.data.notes import note, some
 from vrft_aug.errors import UserError, nearest
@@ -34,6 +35,9 @@ class MaskRules:
     min_area: int = 1
     accept_full: bool = False
     accept_unused: bool = False  # labels without a mask in the whole data
+    pixels: orientation.BoxPixels | None = (
+        None  # of which picture its pixels are; None: as sizes and EXIF tell
+    )
 
     @property
     def used(self) -> bool:
@@ -48,11 +52,11 @@ class MaskFiles:
     rules: MaskRules
     files: Mapping[str | None, Mapping[str, Sequence[Path]]]
 
-    def boxes(self, image: str, size: tuple[int, int], case: str) -> tuple[Box, ...] | None:
-        """The boxes of an image of `size` (width, height) in its own pixels, by label; None: not annotated.
+    def boxes(self, image: str, header: Header, case: str) -> tuple[Box, ...] | None:
+        """The boxes of an image in its upright pixels, by label; None: not annotated.
 
-        Raises UserError for a mask that is no picture, of another size than the image, a map of several
-        labels where one was meant, or all over the picture.
+        Raises UserError for a mask that is no picture, of another size than the image, turned one cannot tell
+        how, a map of several labels where one was meant, or all over the picture.
         """
         stem = PurePosixPath(image.replace("\\", "/")).stem
         boxes: list[Box] = []
@@ -60,7 +64,7 @@ class MaskFiles:
         for label, by_stem in self.files.items():
             for file in by_stem.get(stem, ()):
                 annotated = True
-                boxes += _boxes_of(file, size, case, label, self.rules)
+                boxes += _boxes_of(file, header, case, label, self.rules)
         return tuple(dict.fromkeys(boxes)) if annotated else None
 
 
@@ -117,10 +121,8 @@ def _check(rules: MaskRules, task: Task) -> None:
             raise UserError(f"data.masks: {pattern!r} is one file for all images; expected {STEM} in it")
 
 
-def _boxes_of(
-    file: Path, size: tuple[int, int], case: str, label: str | None, rules: MaskRules
-) -> Iterator[Box]:
-    values, lossy = _read(file, size, case)
+def _boxes_of(file: Path, header: Header, case: str, label: str | None, rules: MaskRules) -> Iterator[Box]:
+    values, lossy = _read(file, header, case, rules)
     if label is None:
         if lossy:
             raise UserError(
@@ -138,20 +140,52 @@ def _boxes_of(
     yield from connected_boxes(inside, rules.min_area, label)
 
 
-def _read(file: Path, size: tuple[int, int], case: str) -> tuple[Values, bool]:
-    """The values of a mask, (height, width) or (height, width, 3), and whether it is a lossy JPEG."""
-    with decoding(file, case), Image.open(file) as picture:
-        opaque = picture.convert("RGB") if picture.mode in ("RGBA", "LA", "PA") else picture
-        values = np.asarray(opaque)  # a palette's numbers as they are: 0 is outside
+def _read(file: Path, header: Header, case: str, rules: MaskRules) -> tuple[Values, bool]:
+    """The values of an upright mask, (height, width[, 3]), and whether it is a lossy JPEG."""
+    with decoding(file, case), open_picture(file) as picture:
+        own = orientation.of(picture)
         lossy = picture.format == "JPEG"
+        picture.load()
+        raw: Image.Image = picture
+        if picture.format == "TIFF":  # which Pillow has turned
+            raw = orientation.turn_back(picture, own)
+        upright = _upright(raw, own, header, file, case, rules)
+        opaque = upright.convert("RGB") if upright.mode in ("RGBA", "LA", "PA") else upright
+        values = np.asarray(opaque)  # a palette's numbers as they are: 0 is outside
     if values.ndim == 3 and (values == values[..., :1]).all():
         values = values[..., 0]
-    if values.shape[:2] != (size[1], size[0]):
-        raise UserError(
-            f"mask {file} of case {case} is {values.shape[1]} x {values.shape[0]} pixels, its image "
-            f"{size[0]} x {size[1]}; expected a mask in pixels of the image"
-        )
     return values, lossy
+
+
+def _upright(
+    raw: Image.Image, own: int, header: Header, file: Path, case: str, rules: MaskRules
+) -> Image.Image:
+    """The mask as it lies on the upright picture.
+
+    `own` is the orientation that the mask itself declares. A mask that declares its picture's is turned with
+    it; any other may be drawn on the upright picture, on the picture as stored, or be turned by what it
+    declares: its size tells which, and where several fit and differ, the recipe has to say.
+    """
+    upright, stored = orientation.UPRIGHT, header.orientation
+    ways = {own} if own == stored else {upright, stored, own}
+    if rules.pixels is not None:
+        ways = {upright if rules.pixels == "upright" else stored}
+    fitting = [way for way in sorted(ways) if orientation.turn_size(raw.size, way) == header.size]
+    if not fitting:
+        turned = " (as EXIF turns them)" if {own, stored} != {upright} else ""
+        sizes = [f"{width} x {height}" for width, height in (raw.size, header.size)]
+        raise UserError(
+            f"mask {file} of case {case} is {sizes[0]} pixels, its image {sizes[1]}{turned}; expected a mask "
+            "in pixels of the image"
+        )
+    masks = [orientation.turn(raw, way) for way in fitting]
+    if any(not np.array_equal(np.asarray(mask), np.asarray(masks[0])) for mask in masks[1:]):
+        raise UserError(
+            f"image of mask {file} of case {case} is turned by EXIF ({stored}, the mask by {own}), and sizes "
+            "do not tell whether the mask was drawn on the turned picture; say so with data.mask_pixels: "
+            "upright, or stored"
+        )
+    return masks[0]
 
 
 def _inside(values: Values, lossy: bool, file: Path, case: str, rules: MaskRules) -> NDArray[np.bool_]:

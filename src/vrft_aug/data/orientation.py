@@ -38,6 +38,11 @@ def turn(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(TURNS[orientation]) if orientation in TURNS else image
 
 
+def turn_back(image: Image.Image, orientation: int) -> Image.Image:
+    """The inverse of `turn`."""
+    return turn(image, {6: 8, 8: 6}.get(orientation, orientation))
+
+
 def turn_size(stored: tuple[int, int], orientation: int) -> tuple[int, int]:
     """Upright (width, height) of a picture stored as (width, height)."""
     return (stored[1], stored[0]) if orientation in SIDEWAYS else stored

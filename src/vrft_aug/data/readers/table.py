@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from vrft_aug.data.file_index import FileIndex, find_files
-from vrft_aug.data.images import FileImage, header_size
+from vrft_aug.data.images import FileImage, header_size, read_header
 from vrft_aug.data.masks import MaskFiles, list_masks
 from vrft_aug.data.notes import note
 from vrft_aug.data.readers.box_rows import row_boxes
@@ -190,11 +190,11 @@ def _localised(
     for place, i in enumerate(named):
         file, id = files[place][0], ids[place]
         if masks is not None:
-            size = header_size(file, id, config.page)
-            boxes = masks.boxes(firsts[i], size, id)
+            header = read_header(file, id, config.page)
+            boxes = masks.boxes(firsts[i], header, id)
             if boxes is None:
                 continue
-            annotated_image = AnnotatedImage(firsts[i], boxes, str(file), size)
+            annotated_image = AnnotatedImage(firsts[i], boxes, str(file), header.size)
         else:
             one = _of(found, firsts[i])
             assert one is not None

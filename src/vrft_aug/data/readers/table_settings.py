@@ -65,6 +65,8 @@ class TableSettings(SplitSettings):
     label_map: str | None = None  # masks that hold several labels, {stem} is the image's
     mask_values: dict[str, str] = Field(default_factory=dict)  # value, or "r,g,b", in a label map -> label
     mask_threshold: int | None = Field(default=None, ge=0, le=65535)  # brighter is inside
+    # the picture that masks were drawn on: turned by EXIF, or as stored; null: told by their sizes
+    mask_pixels: BoxPixels | None = None
     full_masks: Literal["refuse", "accept"] = "refuse"  # masks all over the picture
     min_area: int = Field(default=1, ge=1)  # pixels of a connected part of a mask; smaller ones are dropped
 
@@ -97,4 +99,5 @@ class TableSettings(SplitSettings):
             self.min_area,
             self.full_masks == "accept",
             self.unused_labels == "accept",
+            self.mask_pixels,
         )
