@@ -12,13 +12,41 @@ from vrft_aug.cli.common import AsJson, Overrides, RecipeArgument, Stage, print_
 
 
 def init(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A shipped recipe; with --from, where to write.")
+    ] = "",
     destination: Annotated[Path | None, typer.Argument(metavar="DEST", help="Default: NAME.yaml.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--from", metavar="PATH", help="A folder or file of your data to look at.")
+    ] = None,
 ) -> None:
-    """Copy a shipped recipe to start from."""
+    """Copy a shipped recipe to start from, or write one after a look at your data."""
+    from vrft_aug.errors import UserError
     from vrft_aug.recipe.file import copy_recipe
 
-    typer.echo(f"wrote {copy_recipe(name, destination)}")
+    if data is None:
+        if not name:
+            raise UserError(
+                "expected the name of a shipped recipe, or --from with your data; see vrft init --help"
+            )
+        typer.echo(f"wrote {copy_recipe(name, destination)}")
+        return
+    if destination is not None:
+        raise UserError(f"--from takes one place to write to, not {name} and {destination}")
+    from vrft_aug.preview.guess.first_recipe import first_recipe
+
+    written = first_recipe(data, Path(name) if name else None)
+    for sentence in written.said:
+        typer.echo(f"guessed: {sentence}")
+    for sentence in written.open:
+        typer.echo(f"to decide: {sentence}")
+    typer.echo(f"wrote {written.path}")
+    if written.fault is not None:
+        typer.echo(f"vrft check says: {written.fault}")
+    else:
+        typer.echo(
+            f"vrft check {written.path}: ok; next: vrft prompt {written.path}, vrft train {written.path}"
+        )
 
 
 def check(
