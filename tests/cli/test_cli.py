@@ -199,3 +199,21 @@ def test_a_reward_in_the_working_folder_is_found(recipe: Path, tmp_path: Path) -
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_init_looks_at_data_says_what_it_guessed_and_checks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = save_table(tmp_path, count=40)
+    result = vrft("init", "--from", table, "my.yaml")
+    assert result.exit_code == 0, result.output
+    assert "guessed: labels are in column 'label'" in result.output
+    assert "wrote my.yaml" in result.output and "vrft check my.yaml: ok" in result.output
+    assert vrft("check", "my.yaml").exit_code == 0
+    assert "data_root: set #" in (tmp_path / "my.yaml").read_text()
+
+
+def test_init_without_a_name_or_data_says_what_it_wants() -> None:
+    result = vrft("init")
+    assert result.exit_code == 2 and "expected the name of a shipped recipe, or --from" in result.stderr

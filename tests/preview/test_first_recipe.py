@@ -299,6 +299,41 @@ def test_a_table_of_another_encoding_and_separator_is_read(tmp_path: Path) -> No
     assert made.fault is None and any("cp1252" in sentence for sentence in made.open)
 
 
+def test_an_encoding_that_is_not_western_is_not_guessed(tmp_path: Path) -> None:
+    path = with_splits(tmp_path / "data")
+    path.write_bytes(path.read_text().replace("mild", "良性").encode("gbk"))
+    with pytest.raises(UserError, match=r"name its encoding with data\.encoding"):
+        first_recipe(path, tmp_path / "my.yaml")
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["class names", "a flag"])
+def test_rows_without_a_box_name_no_label(tmp_path: Path, named: bool) -> None:
+    words = ("lesion", "No finding") if named else ("1", "0")
+    path = table(
+        tmp_path / "data", ["image", "x", "y", "width", "height", "Target"],
+        lambda i: [f"i{i}.png", *(("2", "3", "9", "9") if i % 2 else ("", "", "", "")), words[i % 2 == 0]],
+    )  # fmt: skip
+    made = first_recipe(path, tmp_path / "my.yaml")
+    task = yaml.safe_load(made.path.read_text())["tasks"]["main"]
+    assert made.fault is None and task["labels"] == ["lesion"]
+    assert ("box_label_column" in task["data"]) == named
+    assert any("no column names what is in the boxes" in sentence for sentence in made.open) != named
+
+
+def test_folders_of_pictures_and_masks_are_no_classes(tmp_path: Path) -> None:
+    for i in range(4):
+        save_image(tmp_path / "data" / ("images", "masks")[i % 2] / f"i{i // 2}.png", seed=i)
+    with pytest.raises(UserError, match="nothing that says what they show"):
+        first_recipe(tmp_path / "data", tmp_path / "my.yaml")
+
+
+def test_files_that_were_not_looked_at_are_named(tmp_path: Path) -> None:
+    annotated_sets.coco(tmp_path / "data")
+    save_csv(tmp_path / "data" / "grades.csv", [["image", "grade"], ["a0.png", "1"]])
+    made = first_recipe(tmp_path / "data", tmp_path / "my.yaml")
+    assert any("not looked at: grades.csv" in sentence for sentence in made.open)
+
+
 @pytest.mark.parametrize(
     ("labels", "ordered"),
     [

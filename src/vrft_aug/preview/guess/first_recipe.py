@@ -147,4 +147,4 @@ def _flow(value: Any) -> str:
 def _root(root: Path, place: Path) -> str:
     """Relative to the recipe where that stays near, so that both can be moved together."""
     relative = os.path.relpath(root.resolve(), place)
-    return relative if relative.count("..") <= 2 else str(root.resolve())
+    return relative if relative.count("..") <= 1 else str(root.resolve())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vrft_aug.data.dicom.quiet_pydicom import is_dicom
+from vrft_aug.data.notes import some
 from vrft_aug.data.readers.record_files import read_records
 from vrft_aug.data.readers.record_layouts import layouts, value_at
 from vrft_aug.data.splits import NAMES
@@ -35,8 +37,10 @@ from vrft_aug.preview.guess.guessed import (
 from vrft_aug.preview.guess.label_order import name_labels
 
 BOXES = (".json", ".xml")
+TABLES = (".json", ".jsonl", ".ndjson", ".parquet", ".csv", ".tsv", ".xlsx", ".npz")
 QUESTIONS = (".json", ".jsonl", ".ndjson", ".parquet", ".csv", ".tsv")
 MOST_ANNOTATIONS = 2_000
+NO_CLASSES = ("images", "image", "imgs", "img", "masks", "mask", "labels", "annotations", "jpegimages")
 MOST_LETTERS = 400  # of a path; longer texts are pictures in base64
 EXPECTED = (
     "expected a table with a column of picture names, a folder a class, boxes (COCO, YOLO, VOC, LabelMe, "
@@ -71,29 +75,36 @@ def guess_folder(folder: Path) -> Guess:
         return guess_scans(folder, files)
     if is_yolo(folder):
         return guess_yolo(folder)
+    others = [
+        path for path in files if path.suffix.lower() in TABLES and len(path.relative_to(folder).parts) <= 2
+    ]
     boxes = _boxes(folder, files)
     if boxes is not None:
-        return boxes
+        return _beside(boxes, folder, others)
     refusals = []
-    for path in [one for one in files if one.suffix.lower() in (*QUESTIONS, ".xlsx", ".npz")]:
-        if path.parent != folder and not _near(path, folder):
-            continue
+    for path in others:
         try:
-            return guess(path)
+            return _beside(guess(path), folder, [one for one in others if one != path])
         except UserError as error:
             refusals.append(str(error))
     classes = _class_folders(folder, files)
     if classes is not None:
         return classes
     pictures = sum(is_picture(path) for path in files)
-    why = f"; {refusals[0]}" if refusals else ""
+    why = f"; {refusals[0].split('; expected')[0]}" if refusals else ""
     raise UserError(
         f"{folder} has {pictures:,} pictures and nothing that says what they show{why[:200]}; {EXPECTED}"
     )
 
 
-def _near(path: Path, folder: Path) -> bool:
-    return len(path.relative_to(folder).parts) == 2
+def _beside(found: Guess, folder: Path, others: Sequence[Path]) -> Guess:
+    """The guess, with the other files in the folder that one can begin from."""
+    names = [path.relative_to(folder).as_posix() for path in others if path.name not in found.data.values()]
+    if not names:
+        return found
+    return replace(
+        found, open=(*found.open, f"not looked at: {some(names)}; `--from` one of them reads that")
+    )
 
 
 def _class_folders(folder: Path, files: Sequence[Path]) -> Guess | None:
@@ -105,6 +116,8 @@ def _class_folders(folder: Path, files: Sequence[Path]) -> Guess | None:
         return None
     depth = 1 if splits else 0
     classes = sorted({path.parts[depth] for path in pictures if len(path.parts) > depth + 1})
+    if any(name.casefold() in NO_CLASSES for name in classes):
+        return None
     if len(classes) < 2:
         inner = [name for name in tops if len(tops) == 1]  # one folder around all of it
         return _class_folders(folder / inner[0], files) if inner and len(classes) == 1 else None
@@ -140,7 +153,7 @@ def _boxes(folder: Path, files: Sequence[Path]) -> Guess | None:
     same = [(path, found) for path, found in known if found.reader == reader]
     paths, found = [path for path, _ in same], [one for _, one in same]
     data: dict[str, Any]
-    if reader in ("voc", "labelme"):  # a file a picture
+    if reader in ("voc", "labelme") and len(paths) > 1:  # a file a picture
         top = Path(
             *itertools.takewhile(lambda part: all(part in p.parts for p in paths), paths[0].parent.parts)
         )

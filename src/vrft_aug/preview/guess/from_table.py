@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,21 @@ from vrft_aug.data.splits import NAMES
 from vrft_aug.errors import UserError
 from vrft_aug.preview.guess.guessed import MOST_FOLDERS, Guess, files_below, is_picture, words_of
 from vrft_aug.preview.guess.label_order import NamedLabels, name_labels
-from vrft_aug.preview.guess.table_columns import BLANK, UNCERTAIN, Columns, find_columns, has, separator_of
+from vrft_aug.preview.guess.table_columns import (
+    BLANK,
+    FLAGS,
+    UNCERTAIN,
+    Columns,
+    find_columns,
+    has,
+    separator_of,
+)
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".parquet")
+# In a table of Western Europe accents stand alone or in pairs of letters, and no symbol is among them
+NOT_WESTERN = re.compile(
+    r"[\u0080-\uffff]{3}|[\u00a1-\u00bf\u00d7\u00f7][\u0080-\uffff]|[\u0080-\uffff][\u00a1-\u00bf\u00d7\u00f7]"
+)
 NOTHING = ("no finding", "no findings", "none", "normal")  # cells of lists that say: none of the labels
 
 
@@ -63,15 +76,12 @@ def _truth(
         if _fractions(table, columns):
             data["box_units"] = "fraction"
         said.append(f"boxes are in the columns {', '.join(columns.boxes.values())}")
-        named = columns.labels[0] if columns.labels else None
+        labels, named = _boxed(table, columns)
         if named is None:
             open_.append("no column names what is in the boxes: give the one label its name")
             return "localise", NamedLabels("localise", ("lesion",))
         data["box_label_column"] = named
-        values = sorted({cell for cell in table.columns[named] if cell})
-        return "localise", NamedLabels(
-            "localise", tuple(values), said=(f"boxes are named in column {named!r}",)
-        )
+        return "localise", NamedLabels("localise", labels, said=(f"boxes are named in column {named!r}",))
     if columns.question is not None or (columns.answer is not None and not columns.labels):
         if columns.question is not None:
             data["question_column"] = columns.question
@@ -109,6 +119,18 @@ def _truth(
     return found.kind, found
 
 
+def _boxed(table: Table, columns: Columns) -> tuple[tuple[str, ...], str | None]:
+    """What is in the boxes, of the rows that have one, and the column that says it; a flag says nothing."""
+    sides = [table.columns[name] for name in columns.boxes.values()]
+    full = [all(cell.casefold() not in BLANK for cell in row) for row in zip(*sides, strict=True)]
+    for name in columns.labels:
+        column = table.columns[name]
+        values = {cell for cell, there in zip(column, full, strict=True) if there and cell}
+        if values and not set(column) <= FLAGS:
+            return tuple(sorted(values)), name
+    return (), None
+
+
 def _flags(
     table: Table,
     columns: Columns,
@@ -125,7 +147,7 @@ def _flags(
     if one_each:
         flags = list(columns.flags)
     data["label_column"] = flags
-    said.append(f"labels are in {len(flags)} columns of 1 and 0")
+    said.append(f"labels are in columns of 1 and 0: {', '.join(flags)[:200]}")
     if any(has(column, UNCERTAIN) for column in cells):
         data["uncertain"] = "leave out"
         open_.append("rows with -1 are left out (uncertain): yes and no are the other choices")
@@ -173,7 +195,10 @@ def _read(path: Path) -> tuple[str | None, Table]:
     except UserError as error:
         if "UTF-8 CSV file: byte" not in str(error):
             raise
+        refused = error
     dialect = Dialect("cp1252")
+    if NOT_WESTERN.search(path.read_bytes().decode("cp1252", errors="replace")):
+        raise refused
     return "cp1252", read_columns(path, path.parent, dialect, (), read_header(path, path.parent, dialect, ()))
 
 
