@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 
 from vrft_aug.labels import match_label, match_labels
@@ -12,7 +13,7 @@ from vrft_aug.perception.boxes import read_boxes
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.reading.closed_set import read_label, read_labels
 from vrft_aug.reading.options import LETTERS, options_in, read_option
-from vrft_aug.reading.region import Region, Value, find_region, is_short, read_region
+from vrft_aug.reading.region import Region, Value, find_region, is_short, read_region, with_think_tags
 from vrft_aug.reading.wrappers import unwrapped
 
 TAGS: dict[AnswerFormat, tuple[str, ...]] = {
@@ -43,10 +44,13 @@ def parse(rollout: Rollout, task: Task, frame: Frame | None, case: Case | None =
     Raises ValueError where a localise task comes without a frame, a choice without options.
     """
     text = rollout.completion
-    tags = tag_sequence(text)
     if task.answer_mode == "strict":
+        tags = tag_sequence(text)
         value, reason = _strict_value(rollout, tags, task, frame, case)
     else:
+        text = with_think_tags(text)
+        tags = tag_sequence(text)
+        rollout = rollout if text is rollout.completion else replace(rollout, completion=text)
         value, reason = _lenient_value(rollout, tags, task, frame, case)
         if tags[:1] == ("</think>",):  # the chat template opened the thinking
             text, tags = f"<think>{text}", ("<think>", *tags)

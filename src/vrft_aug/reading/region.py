@@ -23,6 +23,17 @@ _STATED = re.compile(
     r"(?:^|(?<=[\n.!?。]))[\s*_#>-]*(?:最终|正确)?答案(?:是|为)?\s*:?\s*",
     re.IGNORECASE,
 )
+# What opens the explanation of an answer that stands before it, in a paragraph of its own.
+_RATIONALE = re.compile(
+    r"[\s*_#>-]*(?:here(?:'s| is) why|rationale|explanation|reasoning|justification|because)\b", re.IGNORECASE
+)
+# How other models mark their thinking -> as the tags that are asked for.
+_OWN_MARKS = {
+    "\u25c1think\u25b7": "<think>", "\u25c1/think\u25b7": "</think>",  # Kimi-VL
+    "[THINK]": "<think>", "[/THINK]": "</think>",  # Magistral
+    "<unused94>": "<think>", "<unused95>": "</think>",  # MedGemma
+}  # fmt: skip
+_OWN_MARK = re.compile("|".join(map(re.escape, _OWN_MARKS)))
 MAX_CHARACTERS = 100_000
 MOST_WORDS = 12  # of a free text that stands alone, without any tag that the prompt asks for
 
@@ -37,6 +48,13 @@ class Region:
 
     text: str
     tagged: bool
+
+
+def with_think_tags(completion: str) -> str:
+    """The completion with the marks by which other models fence their thinking as think tags."""
+    if not any(mark in completion for mark in ("\u25c1", "THINK]", "<unused9")):
+        return completion
+    return _OWN_MARK.sub(lambda mark: _OWN_MARKS[mark[0]], completion)
 
 
 def find_region(
@@ -71,7 +89,8 @@ def read_region(region: Region, read: Read) -> Value:
     """The value of a region by `read`, which judges a text that should be an answer and nothing else.
 
     Where the whole is none, what is boxed or stated as the answer at the end is read; the last statement
-    must end the text, and an earlier one must not say otherwise.
+    must end the text, and an earlier one must not say otherwise. Only an explanation that names nothing else
+    may follow, in a paragraph that says it is one.
     """
     if not region.text:
         return None, "missing"
@@ -84,6 +103,8 @@ def read_region(region: Region, read: Read) -> Value:
     for marked in (_BOX_TOKENS, _BOXED):
         if said := {inner.strip() for inner in marked.findall(text)}:
             return _only([read(inner) for inner in said])
+    if not region.tagged and (explained := _explained(text, read)) is not None:
+        return explained
     heads = list(_STATED.finditer(text))
     if heads:
         last = read(text[heads[-1].end() :])
@@ -91,6 +112,16 @@ def read_region(region: Region, read: Read) -> Value:
             return _only([last, *(_first_sentence(text[head.end() :], read) for head in heads[:-1])])
         return last
     return value, reason if region.tagged or reason == "ambiguous" else "missing"
+
+
+def _explained(text: str, read: Read) -> Value | None:
+    """The answer in the first paragraph where the second begins its explanation, which names no other."""
+    first, _, rest = text.partition("\n\n")
+    if not _RATIONALE.match(rest):
+        return None
+    head = _STATED.match(first)
+    value = read(first[head.end() :] if head else first)
+    return value if value[1] is None and read(f"{first}\n{rest}")[1] == "unknown label" else None
 
 
 def is_short(text: str) -> bool:
