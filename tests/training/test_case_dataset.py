@@ -30,6 +30,13 @@ def test_rows_are_made_when_asked_for_and_once_in_a_batch() -> None:
     assert data[3] == {"prompt": "case 5"} and next(iter(data)) == {"prompt": "case 5"}
 
 
+def test_rows_of_one_case_are_apart() -> None:
+    """TRL's SFT puts the pictures of a row into its prompt; a case that comes twice in a batch had failed."""
+    first, second = CaseDataset([5, 5], _Rows()).__getitems__([0, 1])
+    first["prompt"] = "changed"
+    assert second == {"prompt": "case 5"}
+
+
 def test_it_can_be_sent_to_the_workers_of_a_loader() -> None:
     sent = pickle.loads(pickle.dumps(CaseDataset([1, 0], _Rows())))
     assert sent[0] == {"prompt": "case 1"} and len(sent) == 2

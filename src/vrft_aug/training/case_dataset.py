@@ -29,9 +29,9 @@ class CaseDataset(Dataset):  # type: ignore[misc]  # datasets has no types
         return self.row_of(self.order[key])
 
     def __getitems__(self, keys: list[int]) -> list[dict[str, Any]]:
-        """The rows of a batch."""
+        """The rows of a batch, a dictionary each: TRL's SFT writes into them."""
         made = {number: self.row_of(number) for number in dict.fromkeys(self.order[key] for key in keys)}
-        return [made[self.order[key]] for key in keys]
+        return [dict(made[self.order[key]]) for key in keys]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return map(self.row_of, self.order)
