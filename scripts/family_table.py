@@ -5,7 +5,7 @@
     python scripts/family_table.py runs/families.json --page docs/measured/families.md   # the page alone
 
 The models are small and random, behind the processors that the families ship with; the works are those of the
-slow tests (tests/helpers/true_families.py, family_works.py). Half an hour on a core with nothing else to do.
+slow tests (tests/helpers/true_families.py, tests/helpers/family_works.py). Half an hour on an idle core.
 """
 
 from __future__ import annotations

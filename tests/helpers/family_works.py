@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.numpy import load_file
+from safetensors.torch import load_file
 
 from helpers.run_checks import interrupt, lines, same_run
 from helpers.shades import SHADE_TASK, SPOT_TASK, Shade, spread
@@ -31,9 +31,9 @@ from vrft_aug.tasks.task import make_task
 
 __all__ = ["DTYPES", "WORKS", "read", "spread"]
 DTYPES = ("float32", "bfloat16")
-PLAIN: dict[str, Any] = {"optim": "sgd", "learning_rate": 2.0, "lr_scheduler_type": "constant"}
+PLAIN: dict[str, Any] = {"optim": "sgd", "learning_rate": 0.5, "lr_scheduler_type": "constant"}
 SFT: dict[str, Any] = {
-    "name": "answers", "method": "sft", "task": "shade", "steps": 3, "prompts_per_step": 8, "save_steps": 1,
+    "name": "answers", "method": "sft", "task": "shade", "steps": 5, "prompts_per_step": 8, "save_steps": 1,
     "trainer": PLAIN,
 }  # fmt: skip
 GRPO: dict[str, Any] = {
@@ -94,12 +94,12 @@ def accumulated(stage: dict[str, Any], steps: int) -> dict[str, Any]:
 def update(start: Path, run: Path) -> dict[str, Any]:
     """What training has added to each weight."""
     before, after = (load_file(folder / "model.safetensors") for folder in (start, run / "model"))
-    return {name: after[name].astype("float64") - before[name].astype("float64") for name in before}
+    return {name: after[name].double() - before[name].double() for name in before}
 
 
 def _cosine(one: dict[str, Any], other: dict[str, Any]) -> float:
     product = sum(float((one[name] * other[name]).sum()) for name in one)
-    norms = [math.sqrt(sum(float((x**2).sum()) for x in update.values())) for update in (one, other)]
+    norms = [math.sqrt(sum(float(x.square().sum()) for x in update.values())) for update in (one, other)]
     assert all(norms), "nothing was trained"
     return product / (norms[0] * norms[1])
 
