@@ -93,7 +93,7 @@ def test_broken_files_name_file_and_case(tmp_path: Path) -> None:
 
 def test_too_many_pixels_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_image(tmp_path / "a.png", (100, 100))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    monkeypatch.setenv("VRFT_MAX_PIXELS", "1000")
     with pytest.raises(UserError, match="cannot be decoded"):
         FileImage(tmp_path / "a.png").open()
 

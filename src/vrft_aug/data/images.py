@@ -8,6 +8,7 @@ named.
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,12 +25,13 @@ from vrft_aug.data.dicom.dicom_pixels import DicomImage
 from vrft_aug.data.dicom.quiet_pydicom import SUFFIXES as dicom_suffixes
 from vrft_aug.data.dicom.quiet_pydicom import is_dicom
 from vrft_aug.data.npz import read_row
+from vrft_aug.data.pixel_limit import TOO_LARGE, open_limited, too_large
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import ImageRef
 
 PLAIN_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".j2k", ".gif")
 SUFFIXES = (*PLAIN_SUFFIXES, *dicom_suffixes)
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 LONGEST = 200  # times the shorter side; image processors refuse more
 REDUCED = 1  # of TIFF's tag 254: the page is a smaller copy of another
 
@@ -52,8 +54,8 @@ class FileImage:
         """The picture as upright RGB; UserError where it cannot be decoded."""
         if (dicom := _dicom(self.path, self.case, self.page)) is not None:
             return dicom.open()
-        with decoding(self.path, self.case), open_picture(self.path, self.page) as image:
-            return to_rgb(image, lambda: open_picture(self.path, self.page))
+        with decoding(self.path, self.case):
+            return decoded(self.path, self.page)
 
     def size(self) -> tuple[int, int]:
         """Upright (width, height) in pixels from the header alone."""
@@ -109,9 +111,9 @@ def image_size(image: ImageRef) -> tuple[int, int]:
     return size
 
 
-def to_rgb(image: Image.Image, again: Callable[[], Image.Image] | None = None) -> Image.Image:
+def to_rgb(image: Image.Image, again: Callable[[], Image.Image]) -> Image.Image:
     """The picture as upright 8-bit RGB, see the top of this file; `again` opens it a second time."""
-    values = deep_values(image, again or image.copy)
+    values = deep_values(image, again)
     image.load()
     turned = orientation.of(image)
     if values is not None:
@@ -119,12 +121,24 @@ def to_rgb(image: Image.Image, again: Callable[[], Image.Image] | None = None) -
     elif turned in orientation.TURNS:
         upright = ImageOps.exif_transpose(image)
     else:
-        upright = image  # not a copy: a large picture is in memory twice at most
+        upright = image
     if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
         transparent = upright.convert("RGBA")
         black = Image.new("RGBA", upright.size, (0, 0, 0, 255))
         return Image.alpha_composite(black, transparent).convert("RGB")
-    return upright.convert("RGB")  # a copy, free of the file that it came from
+    if upright.mode != "RGB":
+        return upright.convert("RGB")
+    if upright is not image:
+        return upright
+    return _detached(image)
+
+
+def _detached(image: Image.Image) -> Image.Image:
+    """The loaded picture free of its file, which may be closed: a large one is in memory once."""
+    if getattr(image, "map", None) is not None:  # in memory that belongs to the file
+        return image.copy()
+    pixels: Image.Image = image._new(image.im)
+    return pixels
 
 
 def _dicom(path: Path, case: str, page: int | None) -> DicomImage | None:
@@ -134,11 +148,18 @@ def _dicom(path: Path, case: str, page: int | None) -> DicomImage | None:
     return DicomImage(path, case, page)
 
 
-def open_picture(path: Path, page: int | None = None) -> Image.Image:
+def decoded(source: Path | bytes, page: int | None = None) -> Image.Image:
+    """The picture of a file, or of its content, as upright RGB; raises what Pillow does, see `decoding`."""
+    with open_picture(source, page) as image:
+        return to_rgb(image, lambda: open_picture(source, page))
+
+
+def open_picture(source: Path | bytes, page: int | None = None) -> Image.Image:
     """The file with its page chosen and its shape looked at, nothing decoded; ValueError where that fails."""
-    image = Image.open(path)
+    image = open_limited(io.BytesIO(source) if isinstance(source, bytes) else source)
     if image.format == "TIFF" and orientation.of(image) in orientation.SIDEWAYS:
-        image.filename = ""  # else Pillow maps uncompressed grey ones into memory in rows of a wrong length
+        # Pillow would map an uncompressed grey one into memory, in rows of the length that it has upright
+        setattr(image, "filename", "")  # noqa: B010 (of its subclasses)
     try:
         _choose(image, page)
         width, height = image.size
@@ -195,6 +216,8 @@ def decoding(path: Path, case: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UserError(f"image {path}{of_case} does not exist") from None
+    except TOO_LARGE:
+        raise UserError(f"image {path}{of_case} cannot be decoded: {too_large()}") from None
     except BROKEN as error:
         reason = " ".join(str(error).split()).removesuffix(f" '{path}'")
         raise UserError(f"image {path}{of_case} cannot be decoded: {reason}") from None

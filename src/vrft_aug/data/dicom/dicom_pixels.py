@@ -17,10 +17,10 @@ from PIL import Image
 
 from vrft_aug.data.deep_pixels import robust_range, to_8_bit
 from vrft_aug.data.dicom.quiet_pydicom import Unreadable, dicom_file
+from vrft_aug.data.pixel_limit import most_pixels, too_large
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
-MOST_PIXELS = 178_956_970  # of a frame, as for other pictures
 TWELVE_BIT = "1.2.840.10008.1.2.4.51"  # the transfer syntax JPEG Extended
 LONGEST = 200  # times the shorter side
 # Attributes that decide what is shown, from the functional groups of enhanced multi-frame files
@@ -66,8 +66,8 @@ def check_shape(width: int, height: int) -> None:
         raise Unreadable(f"its picture has {width} x {height} pixels")
     if max(width, height) > LONGEST * min(width, height):
         raise Unreadable(f"{width} x {height} pixels is too narrow; expected at most {LONGEST}:1")
-    if width * height > MOST_PIXELS:
-        raise Unreadable(f"{width} x {height} pixels is too large; expected at most {MOST_PIXELS:,} pixels")
+    if width * height > most_pixels():
+        raise Unreadable(too_large((width, height)))
 
 
 def only_frame(header: Any) -> int:

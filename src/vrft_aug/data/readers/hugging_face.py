@@ -3,7 +3,6 @@ hub."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Any
 from PIL import Image
 from pydantic import ConfigDict, Field
 
-from vrft_aug.data.images import decoding, to_rgb
+from vrft_aug.data.images import decoded, decoding
 from vrft_aug.data.readers.raw_labels import target_of
 from vrft_aug.data.split_settings import SplitSettings
 from vrft_aug.data.splits import NAMES, assign, known_patient
@@ -54,9 +53,7 @@ class DatasetImage:
         value = _dataset(self.source, self.subset)[self.split][self.index][self.column]
         path = Path(value.get("path") or self.source)
         with decoding(path, self.case):
-            content = value.get("bytes") or path.read_bytes()
-            with Image.open(io.BytesIO(content)) as image:
-                return to_rgb(image)
+            return decoded(value.get("bytes") or path.read_bytes())
 
 
 def read_huggingface(config: HuggingFaceData, task: Task, root: Path, split: str) -> list[Case]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import re
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -13,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from vrft_aug.data.images import FileImage, decoding, header_size, to_rgb
+from vrft_aug.data.images import FileImage, decoded, decoding, header_size, open_picture
 from vrft_aug.errors import UserError, shown
 from vrft_aug.nouns import ImageRef
 
@@ -30,8 +29,8 @@ class EncodedImage:
 
     def open(self) -> Image.Image:
         """The picture as upright RGB; UserError where it cannot be decoded."""
-        with decoding(Path("in the file"), self.case), Image.open(io.BytesIO(self.data)) as image:
-            return to_rgb(image, lambda: Image.open(io.BytesIO(self.data)))
+        with decoding(Path("in the file"), self.case):
+            return decoded(self.data)
 
 
 class PictureFinder:
@@ -79,7 +78,7 @@ class PictureFinder:
         key = sha256(data).hexdigest()
         if key not in self._kept:
             try:
-                with Image.open(io.BytesIO(data)) as image:
+                with open_picture(data) as image:
                     image.size  # noqa: B018 (the header is read)
             except Exception as error:
                 raise UserError(f"{where}: the picture cannot be decoded: {error}") from None

@@ -5,7 +5,6 @@ Shards are listed by their headers and never unpacked; a picture is read where i
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import tarfile
@@ -17,7 +16,7 @@ from typing import Any
 from PIL import Image
 from pydantic import ConfigDict, Field
 
-from vrft_aug.data.images import SUFFIXES, decoding, to_rgb
+from vrft_aug.data.images import SUFFIXES, decoded, decoding
 from vrft_aug.data.readers.raw_labels import target_of
 from vrft_aug.data.sources import absent
 from vrft_aug.data.split_settings import SplitSettings
@@ -58,8 +57,7 @@ class TarImage:
             with self.path.open("rb") as file:
                 file.seek(self.offset)
                 content = file.read(self.length)
-            with Image.open(io.BytesIO(content)) as image:
-                return to_rgb(image)
+            return decoded(content)
 
 
 @dataclass
