@@ -91,6 +91,10 @@ NAMES = (
         "transformers.generation.utils:GenerationMixin._prepare_special_tokens", "policy/prefix/sampling.py",
         says=("_pad_token_tensor",),
     ),
+    Name(
+        "transformers.generation.utils:GenerationMixin._sample", "policy/sampled_log_probs.py",
+        ("logits_processor", "stopping_criteria", "generation_config"),
+    ),
     Name("transformers.trainer_callback:ExportableState", "training/thresholds.py"),
     Name("transformers.trainer_callback:PrinterCallback", "training/job.py"),
     # PEFT

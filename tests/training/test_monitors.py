@@ -21,6 +21,7 @@ from vrft_aug.tasks.demonstrations import with_demonstrations
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.alarms import RULES, WINDOW, AlarmBell
 from vrft_aug.training.monitors import Judged, monitor
+from vrft_aug.training.sampler_monitor import MEAN, SAMPLE_SIZE
 
 GRADE = Task("g", "grade", "?", ("none", "mild", "severe"))
 FRAME = Frame((200, 100), (100, 50), BoxSpace("processed"))
@@ -176,6 +177,8 @@ def history(**columns: Any) -> list[dict[str, Any]]:
         ("flat groups", {"monitor__flat_groups": (0.2, 0.97)}, "teach nothing"),
         ("sameness", {"monitor__self_bleu": (0.2, 0.96)}, "nearly one text"),
         ("unreadable", {"failures__truncated": (0.0, 0.6), "failures__missing": 0.1}, "raise max_new_tokens"),
+        ("sampler apart", {MEAN: (0.02, 0.2), SAMPLE_SIZE: 0.9}, "differ by 0.21 in a token's"),
+        ("sampler apart", {MEAN: 0.02, SAMPLE_SIZE: (0.9, 0.3)}, "31% of the completions are left"),
     ],
 )
 def test_each_alarm_rings_for_its_sign_alone(rule: str, columns: dict[str, Any], words: str) -> None:
@@ -188,7 +191,7 @@ def test_healthy_training_rings_nothing() -> None:
     healthy = history(
         reward=(0.5, 0.9), monitor__right=(0.3, 0.7), monitor__words=(30, 25), monitor__copied_5grams=0.1,
         monitor__one_answer=0.4, monitor__one_truth=0.3, monitor__flat_groups=0.3, monitor__self_bleu=0.4,
-        failures__truncated=0.05,
+        failures__truncated=0.05, **{MEAN: 0.02, SAMPLE_SIZE: 0.9},
     )  # fmt: skip
     assert not [name for name, judge in RULES.items() if judge(healthy)]
     solved = history(monitor__one_answer=1.0, monitor__one_truth=0.98)  # one class in the data: no reproach

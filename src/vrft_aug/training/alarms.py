@@ -11,6 +11,7 @@ from typing import Any
 
 from vrft_aug.run.layout import ALARMS
 from vrft_aug.run.logs import append_lines, read_lines
+from vrft_aug.training.sampler_monitor import MEAN, SAMPLE_SIZE
 
 WINDOW = 10  # steps that are averaged before anything is said
 Line = Mapping[str, Any]  # of metrics.jsonl
@@ -20,6 +21,8 @@ ALIKE = 0.95  # of answers, texts or groups
 VARIED = 0.8  # at most so many truths alike, or one answer for all may be right
 FALLEN = 0.05  # of the share of right answers
 UNREAD = 0.5  # completions without a readable answer
+APART = 0.1  # mean difference of a token's log-probability between sampler and trainer; bfloat16 makes 0.02
+LEFT = 0.5  # of the completions, once each is weighted by what the trainer thinks of it
 
 
 def reward_without_task(lines: Sequence[Line]) -> str | None:
@@ -99,6 +102,19 @@ def unreadable(lines: Sequence[Line]) -> str | None:
     return f"{sum(shares.values()):.0%} of the completions have no readable answer, mostly {worst}; {advice}."
 
 
+def sampler_apart(lines: Sequence[Line]) -> str | None:
+    """Completions come from another distribution than the one that is trained."""
+    difference, left = _mean(lines[-WINDOW:], MEAN), _mean(lines[-WINDOW:], SAMPLE_SIZE)
+    if difference is None or left is None or (difference <= APART and left >= LEFT):
+        return None
+    return (
+        "Completions are drawn from another distribution than the one that is trained: sampler and trainer "
+        f"differ by {difference:.2g} in a token's log-probability, and weighted for that {left:.0%} of the "
+        "completions are left. Look at trainer.top_p, top_k, generation_kwargs and the precision; with vLLM "
+        "at trainer.vllm_importance_sampling_mode."
+    )
+
+
 RULES: dict[str, Callable[[Sequence[Line]], str | None]] = {
     "reward without task": reward_without_task,
     "copying": copying,
@@ -107,6 +123,7 @@ RULES: dict[str, Callable[[Sequence[Line]], str | None]] = {
     "flat groups": flat_groups,
     "sameness": sameness,
     "unreadable": unreadable,
+    "sampler apart": sampler_apart,
 }
 
 

@@ -2,6 +2,8 @@
 
 - Sampling computes as the loss does, under the same autocast; TRL leaves it to the model, and an adapter in
   float32 over a bfloat16 base would sample from another distribution than it is trained on.
+- The sampler's log-probabilities are kept, as TRL does for vLLM, and every step logs how far the trainer's
+  are from them (`sampler_monitor`).
 - The reference of the KL term is a copy of the policy as it was loaded, with all its settings; TRL would load
   it by name, with settings of its own. With an adapter there is none: TRL switches the adapter off, or back
   to where it began.
@@ -10,12 +12,16 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
+import torch
 from trl import GRPOTrainer
 from trl.trainer import grpo_trainer
 
 from vrft_aug.policy.prefix.patching import swapped
+from vrft_aug.policy.sampled_log_probs import generate_and_tell
+from vrft_aug.training.sampler_monitor import row_differences, step_figures
 
 
 class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -27,7 +33,39 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
 
         with swapped(grpo_trainer, "create_model_from_path", reference):
             super().__init__(model=model, **settings)
+        self._differences: list[torch.Tensor] = []  # of the micro-batches of the step that runs
 
     def _generate_single_turn(self, *arguments: Any, **settings: Any) -> Any:
-        with self.accelerator.autocast():
-            return super()._generate_single_turn(*arguments, **settings)
+        model = self.accelerator.unwrap_model(self.model)
+        model = model.get_base_model() if hasattr(model, "get_base_model") else model
+        drawn: list[torch.Tensor] = []
+        telling = partial(generate_and_tell, model.generate, drawn)
+        with self.accelerator.autocast(), swapped(model, "generate", telling):
+            ids, log_probs = super()._generate_single_turn(*arguments, **settings)
+        if log_probs is None and drawn:
+            log_probs = [row[: len(own)] for row, own in zip(drawn[0].tolist(), ids, strict=True)]
+        return ids, log_probs
+
+    def _compute_loss(self, model: Any, inputs: Any) -> Any:
+        sampled = inputs.get("sampling_per_token_logps")
+        if sampled is None or not self.model.training:
+            return super()._compute_loss(model, inputs)
+        score, scored = self._get_per_token_logps_and_entropies, []
+
+        def kept(*arguments: Any, **fields: Any) -> Any:
+            result = score(*arguments, **fields)
+            scored.append(result[0])
+            return result
+
+        with swapped(self, "_get_per_token_logps_and_entropies", kept):
+            loss = super()._compute_loss(model, inputs)
+        mask = inputs["completion_mask"]
+        if inputs.get("tool_mask") is not None:
+            mask = mask * inputs["tool_mask"]
+        # Where the weights have moved since the completions were drawn, TRL has scored them before.
+        self._differences.append(row_differences(sampled, inputs.get("old_per_token_logps", scored[0]), mask))
+        if self.accelerator.sync_gradients:
+            rows, self._differences = torch.cat(self._differences), []
+            for name, value in step_figures(self.accelerator.gather(rows)).items():
+                self._metrics["train"].setdefault(name, []).append(value)
+        return loss

@@ -123,21 +123,28 @@ def generate_shared(
     images: list[int],
     numbers: Sequence[int] | None,
     generation_config: Any,
+    custom_generate: Callable[..., Any] | None = None,
+    log_probs: list[torch.Tensor] | None = None,
     **inputs: Any,
 ) -> Any:
     """A model's `generate` (`stock`) for a batch that repeats its prompts.
 
     `images` (B,) counts the images of each row, `numbers` (B,) names its group; without, rows are compared.
+    `custom_generate` samples where prompts cannot be shared; `log_probs` is filled as `decode_groups` does.
     """
+    told = {} if log_probs is None else {"log_probs": log_probs}
     rows, reason = _rows(family_of(model), inputs, images)
     if reason := _why_not_sample(generation_config) or reason:
         _say_once(f"sampling runs without prefix sharing: {reason}")
+        if custom_generate is not None:
+            inputs |= {"custom_generate": custom_generate, **told}
         return stock(generation_config=generation_config, **inputs)
     groups = _groups(rows, numbers)
     return stock(
         **join_rows([rows[row] for row in groups.first]),
         generation_config=generation_config,
         custom_generate=decode_groups,
+        **told,
         group=torch.tensor(groups.index, device=inputs["input_ids"].device),
     )
 

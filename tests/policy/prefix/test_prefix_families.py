@@ -19,6 +19,7 @@ from helpers import tiny_families
 from vrft_aug.policy.prefix import attention, decode_groups
 from vrft_aug.policy.prefix.features import FeatureCache, tower_version
 from vrft_aug.policy.prefix.grouping import join_rows, split_rows
+from vrft_aug.policy.sampled_log_probs import generate_and_tell
 from vrft_aug.training import prefix_sharing as sharing
 
 IMAGES, WORDS, C = (1, 2, 1), (5, 12, 3), 7  # of three prompts; completion tokens
@@ -151,6 +152,36 @@ def test_completions_equal_stock(family: str) -> None:
         torch.manual_seed(3)
         drawn.append(generate(generation_config=config, **inputs))
     assert torch.equal(*drawn)
+
+
+@FAMILIES
+def test_the_sampler_tells_what_stock_scores(family: str) -> None:
+    """Log-probabilities of the tokens drawn: those of the plain loop, of ours, and of scoring agree."""
+    model = scoring_model(family).eval()
+    rows = split_rows(tiny_families.prompts(family, list(IMAGES), list(WORDS)), IMAGES)
+    order = [0, 0, 1, 1, 2, 2]
+    inputs, images = join_rows([rows[u] for u in order]), [IMAGES[u] for u in order]
+    length = inputs["input_ids"].shape[1]
+    model.generation_config.eos_token_id = None
+    config = GenerationConfig(max_new_tokens=C, pad_token_id=0, do_sample=True, top_k=0)
+    plain: list[torch.Tensor] = []
+    ours: list[torch.Tensor] = []
+    shared = partial(sharing.generate_shared, model, model.generate, images, None)
+    for generate, told in ((model.generate, plain), (shared, ours)):
+        torch.manual_seed(3)
+        drawn = generate_and_tell(generate, told, config, **inputs)
+    completion = drawn[:, length:]
+    readable = completion.masked_fill(completion == tiny_families.IMAGE, 10)
+    added = {"input_ids": readable, "attention_mask": torch.ones_like(readable)}
+    for name in {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"} & set(inputs):
+        inputs[name] = torch.cat([inputs[name], added.get(name, torch.zeros_like(readable))], dim=1)
+    with torch.no_grad():
+        scores, _, _ = stock_log_probs(model, **inputs, logits_to_keep=C, num_images=images)
+    # Behind the end of a row, or the token of a picture that is not there, nothing is meant.
+    before = (completion > tiny_families.VIDEO).cumprod(dim=1).bool()
+    assert before.float().mean() > 0.5
+    for (told,) in (plain, ours):
+        torch.testing.assert_close(told[before], scores[before], atol=2e-5, rtol=0)
 
 
 @FAMILIES

@@ -22,28 +22,34 @@ def decode_groups(
     stopping_criteria: Any,
     generation_config: Any,
     group: torch.Tensor,
+    log_probs: list[torch.Tensor] | None = None,
     **state: Any,
 ) -> torch.Tensor:
     """Continue prompt `group[b]` for every row b; returns the sequences (B, P + new tokens).
 
     `input_ids` (U, P) are the unique prompts, padded on the left; `group` (B,) may name a prompt any number
     of times. Greedy or sampled as `generation_config` says. A finished sequence leaves the batch at once, and
-    is padded on the right in what is returned.
+    is padded on the right in what is returned. `log_probs` gets one tensor (B, new tokens): of each token in
+    the distribution that it was drawn from.
     """
-    length = input_ids.shape[1]
+    first = length = input_ids.shape[1]
     logits, position, attention = _prefill(model, {**state, "input_ids": input_ids}, group)
     pad = generation_config._pad_token_tensor
     sequences = input_ids.new_full((len(group), stopping_criteria.max_length), 0 if pad is None else int(pad))
     sequences[:, :length] = input_ids[group]
+    told = logits.new_zeros(len(group), stopping_criteria.max_length - length, dtype=torch.float32)
     live = torch.arange(len(group), device=group.device)  # the rows that are not finished
     with attending(model, attention):
         while True:
             scores = logits_processor(sequences[live, :length], logits.float())
-            token = _draw(scores, generation_config.do_sample)
+            token, probability = _draw(scores, generation_config.do_sample)
+            told[live, length - first] = probability
             sequences[live, length] = token
             length += 1
             done = stopping_criteria(sequences[live, :length], None)
             if done.all():
+                if log_probs is not None:
+                    log_probs.append(told[:, : length - first].log())
                 return sequences[:, :length]
             if done.any():
                 stay = (~done).nonzero().squeeze(1)
@@ -75,7 +81,8 @@ def _prefill(
     return logits, packed.after[group], DecodingAttention(attention.kept, packed.prompts, group)
 
 
-def _draw(scores: torch.Tensor, sample: bool) -> torch.Tensor:
-    if not sample:
-        return scores.argmax(dim=-1)
-    return torch.multinomial(scores.softmax(dim=-1), num_samples=1).squeeze(1)
+def _draw(scores: torch.Tensor, sample: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """A token (B,) from scores (B, V), and its probability."""
+    probabilities = scores.softmax(dim=-1)
+    chosen = torch.multinomial(probabilities, num_samples=1) if sample else scores.argmax(-1, keepdim=True)
+    return chosen.squeeze(1), probabilities.gather(1, chosen).squeeze(1)
