@@ -16,9 +16,10 @@ from trl import GRPOTrainer
 from trl.trainer.utils import add_fused_lm_head
 
 from helpers import tiny_families
-from vrft_aug.policy.prefix import attention, decode_groups
+from vrft_aug.policy.prefix import attention, decode_groups, decoding
 from vrft_aug.policy.prefix.features import FeatureCache, tower_version
 from vrft_aug.policy.prefix.grouping import join_rows, split_rows
+from vrft_aug.policy.prefix.packing import Ragged
 from vrft_aug.policy.sampled_log_probs import generate_and_tell
 from vrft_aug.training import prefix_sharing as sharing
 
@@ -129,8 +130,11 @@ def test_autocast_is_as_near_to_float32_as_stock(family: str) -> None:
     assert (stock > 0).all() and (ours < 1.25 * stock).all()
 
 
+@pytest.mark.parametrize("merging", [True, False], ids=["joined", "one softmax"])
 @FAMILIES
-def test_completions_equal_stock(family: str) -> None:
+def test_completions_equal_stock(family: str, merging: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not merging:
+        monkeypatch.setattr(decoding, "merges", lambda query: False)  # what devices other than the CPU take
     model = tiny_families.build(family).eval()
     prompts = tiny_families.prompts(family, list(IMAGES), list(WORDS))
     length, steps = prompts["input_ids"].shape[1], 40  # past the first growth of what rows write
@@ -182,6 +186,41 @@ def test_the_sampler_tells_what_stock_scores(family: str) -> None:
     assert before.float().mean() > 0.5
     for (told,) in (plain, ours):
         torch.testing.assert_close(told[before], scores[before], atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("merging", [True, False], ids=["joined", "one softmax"])
+def test_decoding_in_bfloat16_has_its_softmax_in_float32(
+    merging: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores of about 42: rounded to bfloat16 before the softmax they would miss by percents."""
+    monkeypatch.setattr(decoding, "merges", lambda query: merging)
+    generator = torch.Generator().manual_seed(0)
+    rows, heads, shared, size, steps = 6, 2, 3, 16, 5
+    prompt, lengths = torch.tensor([1, 0, 0, 1, 0, 1]), torch.tensor([40, 37])
+
+    def drawn(*shape: int) -> torch.Tensor:
+        numbers = torch.randn(*shape, generator=generator) / 2
+        numbers[..., 0] += 6.5
+        return numbers.to(torch.bfloat16)
+
+    keys, values = drawn(2, heads, 40, size), torch.randn(2, heads, 40, size, generator=generator).bfloat16()
+    attention = decoding.DecodingAttention([(keys, values)], Ragged(0, lengths), prompt)
+    written = [(drawn(rows, heads, 1, size), drawn(rows, heads, 1, size)) for _ in range(steps)]
+    for key, value in written:
+        attention.written += 1
+        query = drawn(rows, heads * shared, 1, size)
+        ours, _ = attention(SimpleNamespace(layer_idx=0), query, key, value, None, scaling=1.0)
+    hidden = torch.arange(40) >= lengths[:, None]
+    every = [
+        torch.cat([x[prompt], *(step[i] for step in written)], dim=2) for i, x in ((0, keys), (1, values))
+    ]
+    asked = query.view(rows, heads, shared, size).double()
+    scores = asked @ every[0].double().transpose(2, 3)
+    scores[..., :40].masked_fill_(hidden[prompt][:, None, None], -torch.inf)
+    exact = (scores.softmax(-1) @ every[1].double()).view(rows, 1, heads * shared, size)
+    rounded = (scores.bfloat16().double().softmax(-1) @ every[1].double()).view_as(exact)
+    error = (ours.double() - exact).norm() / exact.norm()
+    assert ours.dtype == torch.bfloat16 and error < 0.004 < 0.03 < (rounded - exact).norm() / exact.norm()
 
 
 @FAMILIES

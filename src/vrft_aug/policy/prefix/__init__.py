@@ -6,7 +6,7 @@ processor, in sampling, and in every forward and backward. Here each of these ha
 - `grouping`: which rows of a batch hold the same prompt with the same images
 - `features`: a frozen vision tower runs once per image of the whole run
 - `packing`: prompts and completions lie in one sequence, every prompt once, no padding
-- `attention`, `split_softmax`, `row_order`: completions attend to the one copy of their prompt
+- `attention`, `decoding`, `split_softmax`, `row_order`: completions attend to the one copy of their prompt
 - `scoring`: log-probabilities from one pass over that sequence; gradients of a group meet in its prompt
 - `sampling`: the prompt is prefilled once, finished completions leave the batch
 - `family`, `families`: what differs between model families, and which are known

@@ -1,4 +1,4 @@
-"""Attention of completions to prompts that they share: while training, and while decoding.
+"""Attention of completions to prompts that they share, while training; `decoding` has that of sampling.
 
 Both are attention functions for transformers, which takes any function by name; the model's own code, its
 rotary embeddings and its wrappers stay as they are.
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn.functional import scaled_dot_product_attention as sdpa
 
-from vrft_aug.policy.prefix.packing import Packed, Ragged
+from vrft_aug.policy.prefix.packing import Packed
 from vrft_aug.policy.prefix.patching import swapped
 from vrft_aug.policy.prefix.row_order import Seats
 from vrft_aug.policy.prefix.split_softmax import MergedAttention
@@ -121,88 +121,6 @@ class PackedAttention:
             now = lengths[:, None] + place  # (B, C) place of each query after the start of its prompt
             prompt = prompt & (torch.arange(real.shape[1], device=real.device) > now[..., None] - window)
         return torch.cat([prompt, own], dim=2)[:, None]
-
-
-class DecodingAttention:
-    """Attention of one new token in each row to its prompt and to what the row has written itself.
-
-    Rows that continue one prompt are queries to one set of keys: two matrix products a prompt instead of two
-    matrix-vector products a row, over keys that are read once and never copied. What a row writes goes into
-    a buffer that grows by doubling.
-
-    Args:
-        layers: keys and values of U prompts in each layer, (U, K, P, D), padded on the right.
-        prompts: the prompts' lengths.
-        prompt: (B,) the prompt that each row continues.
-    """
-
-    def __init__(
-        self, layers: list[tuple[torch.Tensor, torch.Tensor]], prompts: Ragged, prompt: torch.Tensor
-    ) -> None:
-        self.layers, self.prompts, self.prompt = layers, prompts, prompt
-        self.seats = Seats(prompt, len(prompts.lengths))
-        self.buffers: dict[int, torch.Tensor] = {}  # of each layer, (2, B, K, capacity, D)
-        self.written = 0  # tokens that each row has in the buffers, once the step that runs is through
-
-    def keep_rows(self, rows: torch.Tensor) -> None:
-        """Go on with these rows alone."""
-        self.prompt = self.prompt[rows]
-        self.seats = Seats(self.prompt, len(self.prompts.lengths))
-        for layer, buffer in self.buffers.items():
-            kept = buffer.new_empty(2, len(rows), *buffer.shape[2:])
-            kept[..., : self.written, :] = buffer[:, rows, :, : self.written]
-            self.buffers[layer] = kept
-
-    def __call__(
-        self,
-        module: Any,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        attention_mask: None,
-        scaling: float,
-        sliding_window: int | None = None,
-        **unused: Any,
-    ) -> tuple[torch.Tensor, None]:
-        """Query (B, H, 1, D), key and value (B, K, 1, D) of the tokens that run; returns (B, 1, H, D)."""
-        query, key, value = one_type(query, key, value)
-        keys, values = self.layers[module.layer_idx]
-        key, value = self._write(module.layer_idx, key, value)  # (B, K, written, D)
-        if sliding_window is not None:
-            key, value = key[:, :, -sliding_window:], value[:, :, -sliding_window:]
-        rows, heads, _, size = query.shape
-        query = query.view(rows, key.shape[1], -1, size) * scaling  # (B, K, N, D): N heads share keys
-        to_prompt = self.seats.together(query) @ keys.transpose(2, 3)
-        if (hidden := self._hidden(sliding_window)) is not None:
-            to_prompt = to_prompt.masked_fill(hidden, torch.finfo(query.dtype).min)
-        scores = torch.cat([self.seats.apart(to_prompt), query @ key.transpose(2, 3)], dim=-1)
-        weights = scores.softmax(dim=-1, dtype=torch.float32).to(query.dtype)  # (B, K, N, P + written)
-        length = keys.shape[2]
-        on_prompt = self.seats.apart(self.seats.together(weights[..., :length]) @ values)
-        output = on_prompt + weights[..., length:] @ value
-        return output.reshape(rows, 1, heads, size), None
-
-    def _write(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        place = self.written - 1
-        buffer = self.buffers.get(layer)
-        if buffer is None:
-            rows, heads, _, size = key.shape
-            buffer = self.buffers[layer] = key.new_empty(2, rows, heads, 32, size)
-        elif buffer.shape[3] == place:
-            buffer = self.buffers[layer] = torch.cat([buffer, torch.empty_like(buffer)], dim=3)
-        buffer[0, :, :, place : place + 1] = key
-        buffer[1, :, :, place : place + 1] = value
-        return buffer[0, :, :, : self.written], buffer[1, :, :, : self.written]
-
-    def _hidden(self, window: int | None) -> torch.Tensor | None:
-        """(U, 1, 1, P) the prompt tokens that the new tokens do not attend to, or None."""
-        hidden = None if self.prompts.even else ~self.prompts.real
-        if window is not None and self.prompts.longest + self.written > window:
-            place = torch.arange(self.prompts.longest, device=self.prompt.device)
-            now = self.prompts.lengths[:, None] + self.written - 1
-            left = place <= now - window
-            hidden = left if hidden is None else hidden | left
-        return None if hidden is None else hidden[:, None, None]
 
 
 @contextmanager

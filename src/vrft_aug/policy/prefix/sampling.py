@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from vrft_aug.policy.prefix.attention import DecodingAttention, PackedAttention, attending
+from vrft_aug.policy.prefix.attention import PackedAttention, attending
+from vrft_aug.policy.prefix.decoding import DecodingAttention
 from vrft_aug.policy.prefix.families import family_of
 from vrft_aug.policy.prefix.packing import Completions, pack, sequence_inputs
 

@@ -14,7 +14,7 @@ import torch
 
 from vrft_aug.policy.prefix.row_order import Seats
 
-_flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
@@ -39,10 +39,10 @@ class MergedAttention(torch.autograd.Function):
         """Both parts, and their join."""
         heads = prompt_key.shape[1]
         folded = seats.together(_fold(query, heads))
-        to_prompt, norm = _flash(folded, prompt_key, prompt_value, 0.0, False, attn_mask=bias, scale=scale)
+        to_prompt, norm = flash(folded, prompt_key, prompt_value, 0.0, False, attn_mask=bias, scale=scale)
         to_prompt = seats.apart(to_prompt).reshape(query.shape)
         norm = seats.apart(norm.unsqueeze(-1)).reshape(query.shape[:-1])
-        to_self, own_norm = _flash(query, key, value, 0.0, True, attn_mask=None, scale=scale)
+        to_self, own_norm = flash(query, key, value, 0.0, True, attn_mask=None, scale=scale)
         joint = torch.logaddexp(norm, own_norm)  # (B, H, C)
         output = (
             to_prompt * (norm - joint).exp()[..., None] + to_self * (own_norm - joint).exp()[..., None]
