@@ -157,7 +157,8 @@ class Rollout:
     """What the model wrote.
 
     Args:
-        completion: the text as decoded, without what ends it.
+        completion: the text as decoded, without what ends it; with the `<think>` that a chat template has
+            opened for it.
         tokens: its length in tokens of the model; None where a server does not tell.
         finished: whether it ended by itself; False: cut at the token limit.
     """

@@ -7,6 +7,7 @@ from typing import Any
 
 from vrft_aug.nouns import Message, Prompt
 from vrft_aug.policy.load import Policy
+from vrft_aug.policy.thinking import render
 
 
 def chat_with_images(prompt: Prompt) -> list[Message]:
@@ -25,10 +26,14 @@ def chat_with_images(prompt: Prompt) -> list[Message]:
 
 
 def encode_chats(policy: Policy, chats: Sequence[Sequence[Message]]) -> Any:
-    """The model's inputs for chats with images, left-padded: input_ids (B, P), pixel_values, ..."""
-    return policy.processor.apply_chat_template(
-        [list(chat) for chat in chats],
-        add_generation_prompt=True,
+    """The model's inputs for chats with images, left-padded: input_ids (B, P), pixel_values, ...
+
+    Raises UserError where the chat template refuses them, or there is none.
+    """
+    return render(
+        policy.processor,
+        policy.name,
+        chats,
         tokenize=True,
         return_dict=True,
         return_tensors="pt",

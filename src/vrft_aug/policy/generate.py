@@ -12,6 +12,7 @@ from vrft_aug.nouns import Prompt, Rollout
 from vrft_aug.policy.chat import chat_with_images, encode_chats, eos_token_ids
 from vrft_aug.policy.load import Policy
 from vrft_aug.policy.prefix import decode_groups, why_not_model
+from vrft_aug.policy.thinking import opened_thinking, whole_completion
 
 
 def generate(
@@ -35,6 +36,7 @@ def generate(
     if temperature is None and samples != 1:
         raise ValueError(f"greedy generation gives one rollout a prompt, not {samples}")
     eos = eos_token_ids(policy)
+    opened = opened_thinking(policy.processor, policy.name)
     settings = _generation_config(policy, temperature, samples, max_new_tokens, eos)
     at_once = max(1, batch_size // samples)  # prompts
     rollouts: list[list[Rollout]] = []
@@ -50,7 +52,7 @@ def generate(
             else:
                 output = policy.model.generate(**inputs, generation_config=settings)
             completions = output[:, inputs["input_ids"].shape[1] :].tolist()  # (at_once * samples, C)
-            made = [_rollout(policy, ids, eos) for ids in completions]
+            made = [_rollout(policy, ids, eos, opened) for ids in completions]
             rollouts += [made[i : i + samples] for i in range(0, len(made), samples)]
             done(len(batch))
     return rollouts
@@ -78,12 +80,15 @@ def _generation_config(
     )
 
 
-def _rollout(policy: Policy, ids: Sequence[int], eos: Sequence[int]) -> Rollout:
-    """One completion, cut after its first end token; without one it was cut at the token limit."""
+def _rollout(policy: Policy, ids: Sequence[int], eos: Sequence[int], opened: str) -> Rollout:
+    """One completion, cut after its first end token; without one it was cut at the token limit.
+
+    What the chat template has `opened` stands before it.
+    """
     end = next((place for place, token in enumerate(ids) if token in eos), None)
     own = ids if end is None else ids[: end + 1]
     text = policy.processor.tokenizer.decode(own, skip_special_tokens=True)
-    return Rollout(completion=text, tokens=len(own), finished=end is not None)
+    return Rollout(completion=whole_completion(opened, text), tokens=len(own), finished=end is not None)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from vrft_aug.perception.spaces import Frame
 from vrft_aug.policy.adapters import lora_config
 from vrft_aug.policy.chat import eos_token_ids
 from vrft_aug.policy.load import Policy
+from vrft_aug.policy.thinking import opened_thinking
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.taskset import stage_scorer
 from vrft_aug.training.case_dataset import CaseDataset
@@ -40,7 +41,8 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
     settings = grpo_settings(stage, policy, job.folder, job.seed)
     _, prompts, rounds = generation_round(stage, settings)
     scorers = [stage_scorer(part, own) for part, own in zip(stage.parts(), job.tasksets, strict=True)]
-    row_scorer = RowScorer(mixture, scorers, frame_of, eos_token_ids(policy))
+    opened = opened_thinking(policy.processor, policy.name, settings.chat_template_kwargs)
+    row_scorer = RowScorer(mixture, scorers, frame_of, eos_token_ids(policy), opened)
     thresholds, buffer = Thresholds(row_scorer), RolloutBuffer()
     row_of = partial(_row, mixture)
     log = RunLog(stage.name, job.run, buffer)

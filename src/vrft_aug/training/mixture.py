@@ -10,6 +10,7 @@ from itertools import accumulate
 
 from vrft_aug.nouns import Case, Prompt, Rollout, Score
 from vrft_aug.perception.spaces import Frame
+from vrft_aug.policy.thinking import whole_completion
 from vrft_aug.scorer import Scorer
 from vrft_aug.tasks.taskset import TaskSet
 
@@ -65,13 +66,15 @@ class RowScorer:
     scorers: list[Scorer]  # of every part; replaced as thresholds tighten
     frame_of: Callable[[int], Frame | None]  # by row
     eos_ids: Sequence[int]
+    opened: str = ""  # what the chat template opens for every completion, see policy/thinking.py
     # The rows and scores that the policy drew in this round, where dynamic sampling has replaced some since.
     drawn: list[tuple[int, Score]] = field(default_factory=list)
     _known: dict[tuple[int, str, int, bool], Score] = field(default_factory=dict)
 
     def score(self, row: int, completion: str, ids: Sequence[int]) -> tuple[Rollout, Score]:
         """The rollout that a completion of these tokens is, and its score."""
-        rollout = Rollout(completion, tokens=len(ids), finished=bool(ids) and ids[-1] in self.eos_ids)
+        whole, finished = whole_completion(self.opened, completion), bool(ids) and ids[-1] in self.eos_ids
+        rollout = Rollout(whole, tokens=len(ids), finished=finished)
         key = (row, completion, len(ids), rollout.finished)
         if key not in self._known:
             scorer = self.scorers[self.mixture.place(row)[0]]

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from vrft_aug.data.open_all import check_pictures, pictures, sample
+from vrft_aug.errors import UserError
 from vrft_aug.policy.adapters import lora_config
 from vrft_aug.policy.lengths import check_lengths
 from vrft_aug.policy.load import Policy
 from vrft_aug.policy.precision import check_precision
+from vrft_aug.policy.thinking import opened_thinking
 from vrft_aug.recipe.schema import Recipe, StageConfig
 from vrft_aug.tasks.demonstrations import taught_texts, with_demonstrations
 from vrft_aug.tasks.frames import case_frame
@@ -53,9 +55,23 @@ def _taskset(recipe: Recipe, part: StageConfig, policy: Policy) -> TaskSet:
         taskset = with_demonstrations(taskset, path, lambda case: case_frame(task, case, policy.frame))
     if part.method == "grpo":
         stage_scorer(part, taskset)
+    _check_thinking(part, taskset, policy)
     completion = part.max_new_tokens if part.method == "grpo" else _longest_target(policy, taskset)
     check_lengths(policy, part.place, taskset, completion, part.method == "grpo")
     return taskset
+
+
+def _check_thinking(part: StageConfig, taskset: TaskSet, policy: Policy) -> None:
+    """A template that opens the thinking leaves no room for a format that has none, or has it later."""
+    task, settings = taskset.task, part.trainer.get("chat_template_kwargs")
+    settings = settings if isinstance(settings, dict) else None
+    wants = task.answer_format != "think-answer" and (part.method == "sft" or "format" in part.rewards)
+    if wants and (opened := opened_thinking(policy.processor, policy.name, settings)):
+        raise UserError(
+            f"stage {part.name!r}: the chat template of {policy.name} begins every completion by "
+            f"{opened.strip()}, which the answer_format {task.answer_format} of task {task.name!r} does not; "
+            "set it to think-answer"
+        )
 
 
 def _longest_target(policy: Policy, taskset: TaskSet) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from vrft_aug.policy.adapters import lora_config
 from vrft_aug.policy.load import Policy
+from vrft_aug.policy.thinking import continued, opened_thinking
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.targets import target_completion
 from vrft_aug.tasks.taskset import TaskSet
@@ -27,7 +28,8 @@ def build_sft(policy: Policy, job: StageJob) -> BuiltStage:
 
     stage, (taskset,) = job.stage, job.tasksets
     order = case_order(len(taskset.cases), stage.steps * stage.prompts_per_step, job.seed)
-    row_of = partial(_row, replace(policy, model=None), taskset)
+    opened = opened_thinking(policy.processor, policy.name)
+    row_of = partial(_row, replace(policy, model=None), taskset, opened)
     log, bar = RunLog(stage.name, job.run), ProgressBar(stage.name, stage.steps, job.console)
     trainer = SFTTrainer(
         model=policy.model,
@@ -40,11 +42,12 @@ def build_sft(policy: Policy, job: StageJob) -> BuiltStage:
     return BuiltStage(trainer, log, bar)
 
 
-def _row(policy: Policy, taskset: TaskSet, index: int) -> dict[str, Any]:
+def _row(policy: Policy, taskset: TaskSet, opened: str, index: int) -> dict[str, Any]:
     case = taskset.cases[index]
     if taskset.completions is not None:
         taught = taskset.completions[index]
     else:
         taught = target_completion(case, taskset.task, case_frame(taskset.task, case, policy.frame))
-    completion = [{"role": "assistant", "content": [{"type": "text", "text": taught}]}]
+    text = continued(opened, taught)
+    completion = [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
     return {**trainer_row(taskset.prompts[index]), "completion": completion}
