@@ -109,6 +109,16 @@ class Injection(Strict):
     only_reviewed: bool = False  # leave out what nobody has agreed to, see knowledge/review.py
 
 
+class Freeze(Strict):
+    """What of the model stays as it is while it trains; `vrft_aug.policy.freezing` finds the parts."""
+
+    vision: bool = False  # the vision tower, without the projector
+    projector: bool = False  # what leads from the tower to the language model
+    layers_below: int = Field(default=0, ge=0)  # so many first layers of the language model
+    # Further modules or weights by their dotted names or the ends of these; * stands for anything.
+    names: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+
 class ModelConfig(Strict):
     """The policy to start from: `tiny` (embedded), a folder, or any transformers VLM by its hub name."""
 
@@ -120,6 +130,7 @@ class ModelConfig(Strict):
     lora: dict[str, Any] | None = None  # peft.LoraConfig settings of a new adapter; None: full fine-tuning
     # A folder with an adapter in PEFT's format: training goes on with it, evaluation is of the model with it.
     adapter: str | None = None
+    freeze: Freeze = Freeze()
     merge: bool = True  # what training an adapter ends with also holds it merged into the model
     min_pixels: int | None = Field(default=None, ge=1)
     max_pixels: int | None = Field(default=None, ge=1)

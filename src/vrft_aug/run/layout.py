@@ -10,6 +10,7 @@ from vrft_aug.recipe.schema import Recipe
 RUN_FILE = "run.json"  # when, with what versions and data, on what machine
 METRICS = "metrics.jsonl"  # a line a step
 ROLLOUTS = "rollouts.jsonl"  # every sampled completion with every reward term, see rollout_lines.py
+PARAMETERS = "parameters.json"  # stage -> how many parameters it trains, of how many, and what is frozen
 ALARMS = "alarms.jsonl"  # {"stage", "step", "rule", "alarm"}
 CHECKPOINTS = "checkpoints"  # a folder for each stage, with the model that it ends with
 TENSORBOARD = "tensorboard"  # a folder, where a recipe asks for it

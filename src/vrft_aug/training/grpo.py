@@ -14,7 +14,7 @@ from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.taskset import stage_scorer
 from vrft_aug.training.case_dataset import CaseDataset
 from vrft_aug.training.dynamic import DynamicSampler
-from vrft_aug.training.job import BuiltStage, StageJob, trainer_row
+from vrft_aug.training.job import BuiltStage, StageJob, freeze_parts, trainer_row
 from vrft_aug.training.loggers import LoggerPictures
 from vrft_aug.training.mixture import Mixture, RowScorer
 from vrft_aug.training.order import mixed_order
@@ -59,6 +59,7 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
         callbacks=[pictures, log, bar, thresholds],
     )
     pictures.trainer = trainer
+    freeze_parts(trainer.model, job)
     if stage.prefix_sharing:
         enable_prefix_sharing(trainer)
     if stage.dynamic_sampling.mode != "off":

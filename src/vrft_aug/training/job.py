@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from vrft_aug.files import write_text
 from vrft_aug.nouns import Prompt
+from vrft_aug.policy.freezing import freeze
 from vrft_aug.recipe.schema import ModelConfig, StageConfig
-from vrft_aug.run.layout import TENSORBOARD
+from vrft_aug.run.layout import PARAMETERS, TENSORBOARD
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.loggers import keep_tensorboard
 from vrft_aug.training.progress import ProgressBar, RunLog
@@ -41,6 +44,16 @@ class BuiltStage:
 def trainer_row(prompt: Prompt) -> dict[str, Any]:
     """What TRL calls a conversational prompt with images: the pictures lie beside the messages."""
     return {"prompt": [dict(m) for m in prompt.messages], "images": [ref.open() for ref in prompt.images]}
+
+
+def freeze_parts(model: Any, job: StageJob) -> None:
+    """Freeze what the recipe says of a trainer's model; tell how much is trained, and note it in the run."""
+    count = freeze(model, job.model.freeze)
+    job.console.print(f"{job.stage.name}: {count}", highlight=False, soft_wrap=True)
+    path = job.run / PARAMETERS
+    noted = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    noted[job.stage.name] = asdict(count)
+    write_text(path, json.dumps(noted, indent=1) + "\n")
 
 
 def run_trainer(stage: BuiltStage, resume_from: Path | None) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 from vrft_aug.data.open_all import check_pictures, pictures, sample
 from vrft_aug.errors import UserError
 from vrft_aug.policy.adapters import lora_config
+from vrft_aug.policy.freezing import frozen_parts
 from vrft_aug.policy.lengths import check_lengths
 from vrft_aug.policy.load import Policy
 from vrft_aug.policy.precision import check_precision
@@ -30,6 +31,7 @@ def check_run(recipe: Recipe, policy: Policy) -> tuple[list[tuple[TaskSet, ...]]
     every stage, and that of the evaluation. Raises UserError for the first thing that is wrong.
     """
     lora_config(recipe.model)
+    frozen_parts(policy.model, recipe.model.freeze)
     for stage in recipe.stages:
         check_precision(stage, recipe.model)
         settings = sft_settings if stage.method == "sft" else grpo_settings

@@ -8,12 +8,14 @@ from typing import Any
 
 from vrft_aug.policy.adapters import lora_config
 from vrft_aug.policy.load import Policy
+from vrft_aug.policy.prefix.families import find_family
+from vrft_aug.policy.prefix.features import FeatureCache
 from vrft_aug.policy.thinking import continued, opened_thinking
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.targets import target_completion
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.case_dataset import CaseDataset
-from vrft_aug.training.job import BuiltStage, StageJob, trainer_row
+from vrft_aug.training.job import BuiltStage, StageJob, freeze_parts, trainer_row
 from vrft_aug.training.order import case_order
 from vrft_aug.training.progress import ProgressBar, RunLog
 from vrft_aug.training.settings import sft_settings
@@ -39,7 +41,23 @@ def build_sft(policy: Policy, job: StageJob) -> BuiltStage:
         peft_config=lora_config(job.model),
         callbacks=[log, bar],
     )
+    freeze_parts(trainer.model, job)
+    _serve_features(trainer)
     return BuiltStage(trainer, log, bar)
+
+
+def _serve_features(trainer: Any) -> None:
+    """A frozen vision tower runs once for each image; where it trains, or is of no known family, as ever."""
+    causal = trainer.model.get_base_model() if hasattr(trainer.model, "get_base_model") else trainer.model
+    if find_family(causal.config.model_type) is None:
+        return
+    features, stock = FeatureCache(), trainer.compute_loss
+
+    def compute_loss(*arguments: Any, **settings: Any) -> Any:
+        with features.serving(causal.base_model):
+            return stock(*arguments, **settings)
+
+    trainer.compute_loss = compute_loss
 
 
 def _row(policy: Policy, taskset: TaskSet, opened: str, index: int) -> dict[str, Any]:

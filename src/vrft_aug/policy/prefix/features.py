@@ -1,4 +1,7 @@
-"""Features of a frozen vision tower, computed once for each image of a training run."""
+"""Features of a frozen vision tower, computed once for each image of a training run.
+
+An image is known by its pixels as the processor gives them, whatever its place in a batch.
+"""
 
 from __future__ import annotations
 
@@ -78,19 +81,17 @@ class FeatureCache:
     def _compute(
         self, stock: Callable[..., Any], images: dict[bytes, dict[str, torch.Tensor]]
     ) -> dict[bytes, Features]:
-        batch = {
-            name: torch.cat([image[name] for image in images.values()])
-            for name in next(iter(images.values()))
-        }
-        with torch.no_grad():
-            output = stock(**batch, return_dict=True)
-        self._stacked = isinstance(output.pooler_output, torch.Tensor)
-        deep = getattr(output, "deepstack_features", None) or ()
-        # Clones: a part of a larger tensor would hold all of it.
-        parts = [
-            [x.detach().cpu().clone() for x in own] for own in zip(output.pooler_output, *deep, strict=True)
-        ]
-        return {key: tuple(part) for key, part in zip(images, parts, strict=True)}
+        """Each image alone: rounding must not depend on its neighbours, which are others after a resume."""
+        found = {}
+        for key, image in images.items():
+            with torch.no_grad():
+                output = stock(**image, return_dict=True)
+            self._stacked = isinstance(output.pooler_output, torch.Tensor)
+            deep = getattr(output, "deepstack_features", None) or ()
+            (own,) = zip(output.pooler_output, *deep, strict=True)
+            # Clones: a part of a larger tensor would hold all of it.
+            found[key] = tuple(x.detach().cpu().clone() for x in own)
+        return found
 
     def _keep(self, key: bytes, features: Features) -> None:
         if key not in self._features:
@@ -109,8 +110,13 @@ def tower_version(backbone: Any) -> tuple[int, int] | None:
     weights = [weight for part in parts for weight in part.parameters(recurse=False)]
     if any(weight.requires_grad for weight in weights):
         return None
-    drops = [getattr(part, name, 0) for part in parts for name in ("p", "dropout", "attention_dropout")]
-    if backbone.training and any(isinstance(drop, float) and drop > 0 for drop in drops):
+    drops = [
+        getattr(part, name, 0)
+        for part in parts
+        if part.training
+        for name in ("p", "dropout", "attention_dropout")
+    ]
+    if any(isinstance(drop, float) and drop > 0 for drop in drops):
         return None
     return sum(weight._version for weight in weights), sum(weight.data_ptr() for weight in weights)
 
