@@ -34,7 +34,7 @@ def test_tower_and_projector_are_found_in_every_family(family: str) -> None:
     for setting in ("vision", "projector"):
         model = tiny_families.build(family)
         before = trained_names(model)
-        freeze(model, Freeze(**{setting: True}))
+        freeze(model, Freeze.model_validate({setting: True}))
         names[setting] = before - trained_names(model)
     language = {id(weight) for weight in model.get_decoder().parameters()}
     language |= {id(weight) for weight in model.get_output_embeddings().parameters()}

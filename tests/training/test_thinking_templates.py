@@ -81,8 +81,9 @@ def test_sampling_for_evaluation_gives_whole_completions(thinking: Path) -> None
     recipe = shade_recipe(thinking, GRPO)
     policy = load_policy(recipe.model)
     taskset = load_taskset(recipe, "shade", "test", recipe.evaluation.injection, policy.space)
-    shared = {"max_new_tokens": 6, "batch_size": 4, "seed": 1}
-    drawn = generate(policy, taskset.prompts[:2], samples=2, temperature=1.0, **shared)
+    drawn = generate(
+        policy, taskset.prompts[:2], samples=2, temperature=1.0, max_new_tokens=6, batch_size=4, seed=1
+    )
     assert all(one.completion.startswith(OPENED) for rollouts in drawn for one in rollouts)
     assert all(row.completion.startswith(OPENED) for row in evaluate(policy, recipe, taskset).rows)
 

@@ -184,8 +184,8 @@ def test_the_sampler_tells_what_stock_scores(family: str) -> None:
     # Behind the end of a row, or the token of a picture that is not there, nothing is meant.
     before = (completion > tiny_families.VIDEO).cumprod(dim=1).bool()
     assert before.float().mean() > 0.5
-    for (told,) in (plain, ours):
-        torch.testing.assert_close(told[before], scores[before], atol=2e-5, rtol=0)
+    for (one,) in (plain, ours):
+        torch.testing.assert_close(one[before], scores[before], atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("merging", [True, False], ids=["joined", "one softmax"])

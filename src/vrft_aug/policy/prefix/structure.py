@@ -17,7 +17,8 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from vrft_aug.policy.prefix.attention import DecodingAttention, PackedAttention, attending
+from vrft_aug.policy.prefix.attention import PackedAttention, attending
+from vrft_aug.policy.prefix.decoding import DecodingAttention
 from vrft_aug.policy.prefix.packing import Completions, Packed, pack, sequence_inputs
 
 PLAIN_ARGUMENTS = frozenset({
