@@ -14,10 +14,11 @@ from rich.console import Console
 from helpers.run_checks import lines
 from helpers.shades import GRPO, shade_recipe
 from vrft_aug.policy.load import load_policy
+from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import METRICS
 from vrft_aug.tasks.taskset import load_taskset
-from vrft_aug.training.grpo import train_grpo
-from vrft_aug.training.job import StageJob
+from vrft_aug.training.grpo import build_grpo
+from vrft_aug.training.job import BuiltStage, StageJob, run_trainer
 from vrft_aug.training.sampler_monitor import MAX, MEAN, SAMPLE_SIZE, row_differences, step_figures
 
 IMAGE_TOKEN = 1 / 400  # about what a random policy would give to the token that the sampler leaves out
@@ -41,16 +42,16 @@ def trained(policy: Path, folder: Path, dtype: str = "float32", **stage: Any) ->
     """The lines of metrics.jsonl of a stage."""
     recipe = shade_recipe(policy, {**GRPO, **stage}, model={"dtype": dtype})
     folder.mkdir()
-    run_stage(recipe, folder)
+    run_trainer(built(recipe, folder), None)
     return lines(folder / METRICS)
 
 
-def run_stage(recipe: Any, folder: Path) -> Any:
+def built(recipe: Recipe, folder: Path) -> BuiltStage:
     part = recipe.stages[0]
     policy = load_policy(recipe.model, training=True)
     taskset = load_taskset(recipe, part.task, "train", part.injection, policy.space)
     job = StageJob(part, recipe.model, (taskset,), folder, folder / "checkpoints", 1, Console(quiet=True))
-    return train_grpo(policy, job)
+    return build_grpo(policy, job)
 
 
 def test_every_step_tells_how_far_sampler_and_trainer_are_apart(random_policy: Path, tmp_path: Path) -> None:
@@ -90,30 +91,23 @@ class Engine:
 
 
 def test_rollouts_of_another_engine_have_truncated_importance_weights(
-    random_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    random_policy: Path, tmp_path: Path
 ) -> None:
     """TRL's correction works with our scoring; the monitor tells of the engine."""
-    found: list[Any] = []
-
-    def engine(trainer: Any, *_: Any) -> Any:
-        trainer.use_vllm, trainer.vllm_generation = True, Engine(8, error=0.25)
-        trainer._last_loaded_step = -1
-        compute = trainer._compute_loss
-
-        def kept(model: Any, inputs: Any) -> Any:
-            found.append(SimpleNamespace(**inputs))
-            return compute(model, inputs)
-
-        trainer._compute_loss = kept
-        trainer.train()
-        found.append([line for line in trainer.state.log_history if "loss" in line])
-        return trainer.model
-
-    monkeypatch.setattr("vrft_aug.training.grpo.run_trainer", engine)
     cut = {"vllm_importance_sampling_mode": "token_truncate", "vllm_importance_sampling_clip_max": 0.02}
     recipe = shade_recipe(random_policy, {**GRPO, "steps": 1, "trainer": cut})
-    run_stage(recipe, tmp_path)
-    batch, (line,) = found
+    trainer, found = built(recipe, tmp_path).trainer, []
+    trainer.use_vllm, trainer.vllm_generation = True, Engine(8, error=0.25)
+    trainer._last_loaded_step = -1
+    compute = trainer._compute_loss
+
+    def kept(model: Any, inputs: Any) -> Any:
+        found.append(SimpleNamespace(**inputs))
+        return compute(model, inputs)
+
+    trainer._compute_loss = kept
+    trainer.train()
+    (batch,), (line,) = found, [line for line in trainer.state.log_history if "loss" in line]
     ratio = (batch.old_per_token_logps - batch.sampling_per_token_logps).exp()
     assert torch.allclose(batch.importance_sampling_ratio, ratio.clamp(max=0.02), atol=1e-6)
     assert (ratio > 0.02).any() and (ratio < 0.02).any()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -25,7 +24,7 @@ from vrft_aug.tasks.taskset import TaskSet, load_taskset
 from vrft_aug.training.job import StageJob
 from vrft_aug.training.mixture import Mixture, RowScorer
 from vrft_aug.training.preflight import check_run
-from vrft_aug.training.sft import train_sft
+from vrft_aug.training.sft import build_sft
 
 OPENED = "<think>\n"
 TEMPLATE = CHAT_TEMPLATE.replace("assistant\n{% endif %}", f"assistant\n{OPENED}{{% endif %}}")
@@ -98,21 +97,12 @@ def test_rollouts_of_training_begin_with_what_the_template_opened(
     assert all("sampling/effective_sample_size" in line for line in lines(tmp_path / "run" / "metrics.jsonl"))
 
 
-def test_supervised_fine_tuning_teaches_what_follows_the_opening(
-    thinking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept: list[Any] = []
-
-    def keep(trainer: Any, *_: Any) -> Any:
-        kept.append(trainer)
-        return trainer.model
-
-    monkeypatch.setattr("vrft_aug.training.sft.run_trainer", keep)
+def test_supervised_fine_tuning_teaches_what_follows_the_opening(thinking: Path, tmp_path: Path) -> None:
     recipe = shade_recipe(thinking, SFT)
     policy, part = load_policy(recipe.model, training=True), recipe.stages[0]
     taskset = load_taskset(recipe, "shade", "train", part.injection, policy.space)
-    train_sft(policy, StageJob(part, recipe.model, (taskset,), tmp_path, tmp_path, 1, Console(quiet=True)))
-    batch = next(iter(kept[0].get_train_dataloader()))
+    job = StageJob(part, recipe.model, (taskset,), tmp_path, tmp_path, 1, Console(quiet=True))
+    batch = next(iter(build_sft(policy, job).trainer.get_train_dataloader()))
     for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):
         taught = policy.processor.tokenizer.decode(ids[labels != -100])
         before = policy.processor.tokenizer.decode(ids[: int((labels != -100).nonzero()[0])])
