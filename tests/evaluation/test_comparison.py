@@ -17,7 +17,7 @@ from vrft_aug.cli import app
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.arms import read_arms
 from vrft_aug.evaluation.comparison import compare
-from vrft_aug.evaluation.comparison_tables import comparison_text
+from vrft_aug.evaluation.comparison_tables import comparison_markdown, comparison_text
 from vrft_aug.evaluation.report_data import Report, save_report
 from vrft_aug.evaluation.tables import Arms, format_table, markdown_table, metrics_table
 from vrft_aug.report.comparison_files import write_comparison_files
@@ -150,6 +150,19 @@ def test_every_form_of_a_comparison_holds_the_same_figures(tmp_path: Path) -> No
     assert any("<b>" in (node.text or "") for node in drawn.iter())  # as text, not as an element
     with Image.open(files[".png"]) as picture:
         assert picture.size[0] > 500
+
+
+def test_how_intervals_were_drawn_is_said_once() -> None:
+    """With what was drawn: patients where they are known; in the terminal and in Markdown."""
+    known, unknown = grade_report(), grade_report()
+    unknown = replace(unknown, rows=tuple(replace(row, patient=None, picture=None) for row in unknown.rows))
+    for report, units in ((known, "patients"), (unknown, "cases")):
+        compared = compare({"a": [report], "b": [report]}, replicates=200)
+        console = Console(width=200, record=True, file=StringIO())
+        console.print(comparison_text(compared))
+        for text in (console.export_text(), comparison_markdown(compared)):
+            told = f"intervals over {units}: 200 draws with seed {report.seed}, the same for all arms"
+            assert text.count(told) == 1 and text.count("bootstrap") == 1
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -45,6 +45,23 @@ def test_boxes_lie_where_they_are_in_the_original() -> None:
     assert not changed(image)[170:230, 90:150].any()  # the inside stays free
 
 
+def test_labels_stand_at_their_boxes_and_stay_in_the_picture() -> None:
+    """Above a true box, below a predicted one; at the border moved inside, over the box."""
+    bare = changed(decoded(thumbnail(Grey((320, 320)), true=[Box(100, 100, 200, 200)])))
+    named = Box(100, 100, 200, 200, "spot")
+    above, below = (
+        changed(decoded(thumbnail(Grey((320, 320)), true, said)))
+        for true, said in (([named], []), ([], [named]))
+    )
+    assert above[80:96, 100:200].any() and not above[206:].any() and not bare[80:96].any()
+    assert below[206:222, 100:200].any() and not below[80:96].any()
+    for box in (Box(0, 0, 30, 30, "a long name"), Box(290, 290, 320, 320, "a long name")):
+        for true, said in (([box], []), ([], [box])):
+            drawn = decoded(thumbnail(Grey((320, 320)), true, said))
+            inked = changed(drawn)[4:-4, 4:-4]
+            assert drawn.size == (320, 320) and inked.sum() > 150  # more than a border
+
+
 def test_true_and_predicted_boxes_look_different() -> None:
     box = [Box(160, 160, 480, 480)]
     solid, dashed = (

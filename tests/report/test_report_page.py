@@ -42,7 +42,9 @@ def test_page_of_a_run(tmp_path: Path) -> None:
     for text in ("Not for clinical use without validation", "Quadratic kappa", "no answer", "malformed",
                  "aaaaaaaaaaaa", "fuzzy_grade", "Are votes a sign", *GRADES):  # fmt: skip
         assert text in html, text
-    assert sum(tag == "svg" and "role" in found for tag, found in elements.found) == 3
+    assert sum(tag == "div" and found.get("class") == "panels" for tag, found in elements.found) == 3
+    named = [found["aria-label"] for tag, found in elements.found if tag == "svg" and "role" in found]
+    assert len(named) == len(set(named)) > 3  # a panel each
     pictures = [found for tag, found in elements.found if tag == "img"]
     assert len(pictures) == html.count("<article") == 15  # nine drawn by lot, three best, three worst
 

@@ -138,6 +138,24 @@ def test_boxes_lie_where_they_should(page: Any, url: str) -> None:
     assert not page.locator("#boxes").is_visible()
 
 
+def test_boxes_carry_their_labels(page: Any, url: str) -> None:
+    """The true one above, the completion's below, within the picture on a desk as on a phone."""
+    for width in (1400, 390):
+        page.set_viewport_size({"width": width, "height": 850})
+        page.goto(f"{url}/?run=one&stage=finding")
+        page.wait_for_load_state("networkidle")
+        frame = page.locator("#picture").bounding_box()
+        for kind, label in (("true", "haemorrhage"), ("predicted", "exudate")):
+            text = page.locator(f"#boxes text.{kind}:visible").first
+            assert text.text_content() == label
+            box, place = page.locator(f"#boxes rect.{kind}:visible").first.bounding_box(), text.bounding_box()
+            assert frame["x"] <= place["x"] and place["x"] + place["width"] <= frame["x"] + frame["width"] + 1
+            assert frame["y"] - 2 <= place["y"]
+            assert place["y"] + place["height"] <= frame["y"] + frame["height"] + 4
+            below = place["y"] > box["y"] + box["height"] / 2
+            assert below == (kind == "predicted")
+
+
 def test_filters_act_while_one_types_and_are_links(page: Any, url: str) -> None:
     page.goto(f"{url}/?run=one")
     matched(page, 64)
@@ -238,6 +256,13 @@ def test_the_report_loads_without_a_network(page: Any, tmp_path: Path) -> None:
     assert page.locator("img").count() >= 9
     assert page.evaluate("[...document.images].every((image) => image.naturalWidth > 0)")
     assert EVIL in page.locator("main").inner_text()
-    page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for width in (390, 1300):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        charts = page.evaluate(
+            "[...document.querySelectorAll('.panels > svg')].filter((svg) => svg.checkVisibility()).map((svg) => "
+            "{ const box = svg.getBoundingClientRect(); return [box.left, box.right, box.width]; })"
+        )
+        assert len(charts) >= 3
+        assert all(left >= 0 and right <= width and wide > 240 for left, right, wide in charts), charts
     assert len(page.pdf(format="A4")) > 10_000

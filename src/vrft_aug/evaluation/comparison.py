@@ -20,7 +20,7 @@ from vrft_aug.errors import UserError, nearest
 from vrft_aug.evaluation.meanings import Meaning, headline
 from vrft_aug.evaluation.metrics.bootstrap import Floats, Metric, Statistic, resample, summary
 from vrft_aug.evaluation.metrics.case_rows import Row
-from vrft_aug.evaluation.metrics.catalogue import groups, right_cases, statistics
+from vrft_aug.evaluation.metrics.catalogue import drawn_units, groups, right_cases, statistics
 from vrft_aug.evaluation.report_data import Report
 from vrft_aug.evaluation.significance import McNemar, Significance, bootstrap_p, holm, independent, mcnemar_p
 
@@ -55,6 +55,7 @@ class Comparison:
     headline: tuple[str, ...]  # names of the metrics to show first
     seed: int
     bootstrap: int
+    units: str  # what the draws are of: patients, pictures or cases
     tests: Mapping[Pair, Mapping[str, Significance]]  # as `differences`, without those that have no interval
     mcnemar: Mapping[Pair, McNemar]  # empty where it does not apply, see `notes`
     notes: tuple[str, ...]  # what a reader must know
@@ -99,6 +100,7 @@ def compare(
         headline=shown,
         seed=first.seed,
         bootstrap=replicates,
+        units=drawn_units(first.rows),
         tests=_tests(pairs, shown, draws),
         mcnemar=mcnemar,
         notes=(*_data_notes(aligned), *why_not),

@@ -15,7 +15,7 @@ from rich.text import Text
 from vrft_aug.evaluation.comparison import Comparison
 from vrft_aug.evaluation.metrics.bootstrap import Metric
 from vrft_aug.evaluation.significance import Significance
-from vrft_aug.evaluation.tables import arms_markdown, arms_table, markdown
+from vrft_aug.evaluation.tables import arms_markdown, arms_table, how_drawn, markdown
 
 COLUMNS = ("what", "of", "minus", "metric", "value", "low", "high", "n", "deviation", "runs", "p", "p_holm")
 DIFFERENCE = ("Difference", "Metric", "Value [95 %]", "p", "p (Holm)")
@@ -24,7 +24,7 @@ MCNEMAR = ("McNemar", "Right in first alone", "In second alone", "p", "p (Holm)"
 
 def comparison_text(compared: Comparison) -> Group:
     """For the terminal: arms, differences, McNemar tests, notes."""
-    parts: list[Table | Text] = [arms_table(compared), Text()]
+    parts: list[Table | Text] = [arms_table(compared, told=False), Text()]
     parts += [_table(DIFFERENCE, _differences(compared)), Text()] if compared.differences else []
     parts += [_table(MCNEMAR, _mcnemar(compared)), Text()] if compared.mcnemar else []
     return Group(*parts, *map(Text, _notes(compared)))
@@ -82,6 +82,7 @@ def comparison_json(compared: Comparison) -> dict[str, Any]:
         ],
         "headline": list(compared.headline),
         "bootstrap": compared.bootstrap,
+        "units": compared.units,
         "seed": compared.seed,
         "notes": list(compared.notes),
     }  # fmt: skip
@@ -121,11 +122,10 @@ def _tested(test: Significance | None) -> dict[str, float | None]:
 
 
 def _notes(compared: Comparison) -> list[str]:
-    how = (
-        f"Differences are paired by case ({compared.bootstrap} bootstrap draws by patient, seed "
-        f"{compared.seed}); p is two-sided, Holm corrects it for all lines of its table."
-    )
-    return [*([how] if compared.differences else []), *compared.notes]
+    how = how_drawn(compared)
+    if compared.differences:
+        how += " Differences are paired by case; p is two-sided, Holm corrects it for all lines of its table."
+    return [how, *compared.notes]
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -23,12 +23,21 @@ def markdown_table(arms: Arms) -> str:
     return arms_markdown(_compared(arms))
 
 
-def arms_table(compared: Comparison) -> Table:
-    """The arms of a comparison for the terminal."""
+def how_drawn(compared: Comparison) -> str:
+    """How the intervals came about, in one sentence that is said once."""
+    seeded = any(len(one.runs) > 1 for by_name in compared.arms.values() for one in by_name.values())
+    means = "Means ± sd over training seeds. " if seeded else ""
+    return (
+        f"{means}In brackets 95 % bootstrap intervals over {compared.units}: {compared.bootstrap} draws with "
+        f"seed {compared.seed}, the same for all arms."
+    )
+
+
+def arms_table(compared: Comparison, told: bool = True) -> Table:
+    """The arms of a comparison for the terminal; `told`: below it, how its intervals were drawn."""
     titles, rows = _cells(compared)
-    seeded = any(len(cell.runs) > 1 for cells in rows.values() for cell in cells)
-    note = "Mean" + (" ± sd over training seeds" if seeded else "") + " [95 % interval over cases]"
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), caption=Text(note), caption_justify="left")
+    caption = Text(how_drawn(compared)) if told else None
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
     table.add_column("Arm")
     for title in titles:
         table.add_column(Text(title.replace(" ", "\n"), justify="right"), justify="right", no_wrap=True)

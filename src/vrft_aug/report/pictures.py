@@ -7,12 +7,13 @@ import io
 from collections.abc import Sequence
 from itertools import pairwise
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from vrft_aug.nouns import Box, ImageRef
 
 SIDE = 320  # pixels of the longer side, unless asked for otherwise; two for each pixel on the page
 SMALLEST = 224  # smaller pictures are enlarged, so that lines and boxes can be told apart
+TEXT = 13  # pixels of the labels of boxes
 TRUE, PREDICTED, HALO = "#35e0ff", "#ffe14a", "#000000"
 
 
@@ -21,7 +22,8 @@ def thumbnail(
 ) -> str:
     """A picture as a `data:` address; boxes, in pixels of the original, are drawn on it.
 
-    True boxes have a solid cyan line, predicted ones a dashed yellow line.
+    True boxes have a solid cyan line, predicted ones a dashed yellow line; where boxes have labels these
+    stand above the true ones and below the predicted ones.
     """
     image = ref.open()
     scale = _scale(image.size, side)
@@ -32,6 +34,10 @@ def thumbnail(
         _outline(pen, box, scale, TRUE, dash=0)
     for box in predicted:
         _outline(pen, box, scale, PREDICTED, dash=7)
+    for box in true:
+        _name(pen, box, scale, TRUE, above=True)
+    for box in predicted:
+        _name(pen, box, scale, PREDICTED, above=False)
     drawn.info.clear()  # comments and the like, which Pillow would copy into the new file
     buffer = io.BytesIO()
     drawn.save(buffer, format="JPEG", quality=85, subsampling=0)
@@ -55,6 +61,18 @@ def _outline(pen: ImageDraw.ImageDraw, box: Box, scale: float, colour: str, dash
         pen.line(piece, fill=HALO, width=4)
     for piece in pieces:
         pen.line(piece, fill=colour, width=2)
+
+
+def _name(pen: ImageDraw.ImageDraw, box: Box, scale: float, colour: str, above: bool) -> None:
+    """The label of a box at its outside, moved as far as it takes to stay in the picture."""
+    if not box.label:
+        return
+    font = ImageFont.load_default(size=TEXT)
+    width, height = pen.im.size
+    x = max(2.0, min(box.x1 * scale, width - pen.textlength(box.label, font=font) - 2))
+    y = box.y1 * scale - TEXT - 5 if above else box.y2 * scale + 1
+    place = (x, max(1.0, min(y, height - TEXT - 5)))
+    pen.text(place, box.label, fill=colour, font=font, stroke_width=2, stroke_fill=HALO)
 
 
 def _dashes(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 # Told apart by the colour-blind too, and readable on white as on near-black.
 COLOURS = ("#3b82c4", "#d9822b", "#2f9e77", "#b85ca6", "#c9484f", "#8a7a3c")
 ARM_COLOURS = ("#858b94", "#d9822b", "#3b82c4", "#2f9e77", "#b85ca6", "#c9484f")
+PANEL = 3.4  # inches that a panel is drawn wide; pages scale it
 INK = "#010203"  # stands for `currentColor`, which matplotlib does not know
 STYLE = {
     "svg.fonttype": "none",
@@ -103,13 +106,16 @@ def forest(compared: Comparison, what: str) -> Markup:
                     )
             meaning = compared.meanings[name]
             axes.set(title=meaning.title, xlabel=meaning.direction, ylim=(len(arms) - 0.4, -0.6))
-            axes.set_yticks(range(len(arms)), [_short(arm) for arm in arms])
+            axes.set_yticks(
+                range(len(arms)),
+                ["\n".join(textwrap.wrap(arm, 16, max_lines=2, placeholder=" …")) for arm in arms],
+            )
             axes.tick_params(axis="y", length=0)
             axes.grid(True, axis="x")
 
         return draw
 
-    return _figure([drawing(name) for name in compared.headline], what, height=1.1 + 0.36 * len(arms))
+    return _figure([drawing(name) for name in compared.headline], what, height=1.1 + 0.4 * len(arms))
 
 
 def votes(report: Report) -> Markup:
@@ -198,43 +204,47 @@ def _whisker(axes: Axes, place: float, metric: Metric, colour: str) -> None:
         axes.plot([metric.value], [place], "o", markersize=6, color=colour)
 
 
-def _figure(drawings: Sequence[Draw], what: str, height: float = 2.5, columns: int = 3) -> Markup:
-    """Panels side by side as an SVG that says to a screen reader what it shows; "" without panels."""
+def _figure(drawings: Sequence[Draw], what: str, height: float = 2.5) -> Markup:
+    """Panels, an SVG each that says to a screen reader what it shows; "" without panels.
+
+    A page puts as many side by side as there is room for.
+    """
     if not drawings:
         return Markup("")
     import matplotlib
     from matplotlib.figure import Figure
 
-    columns = min(columns, len(drawings))
-    rows = -(-len(drawings) // columns)
+    panels: list[Markup] = []
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(3.4 * columns, height * rows), layout="constrained")
-        grid: Any = figure.subplots(rows, columns, squeeze=False)
-        for axes, draw in zip(grid.flat, drawings, strict=False):
+        for draw in drawings:
+            figure = Figure(figsize=(PANEL, height), layout="constrained")
+            axes = figure.subplots()
             draw(axes)
-        for axes in list(grid.flat)[len(drawings) :]:
-            axes.set_axis_off()
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _inline(buffer.getvalue(), what)
+            buffer = io.StringIO()
+            figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+            title = axes.get_title(loc="left")
+            panels.append(_inline(buffer.getvalue(), f"{what}: {title}" if title else what, len(panels)))
+    return Markup('<div class="panels">') + Markup("").join(panels) + Markup("</div>")
 
 
 def _short(name: str) -> str:
     return name if len(name) <= 32 else name[:31] + "…"
 
 
-def _inline(svg: str, what: str) -> Markup:
-    """The `<svg>` alone, without metadata and unused ids, its ink following the page."""
+def _inline(svg: str, what: str, number: int) -> Markup:
+    """The `<svg>` alone, without metadata and unused ids, its ink following the page.
+
+    The ids that are left, of clips and markers, are the figure's own: `number` and `what` keep those of
+    several figures on a page apart.
+    """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     used = set(re.findall(r"#(\w+)", svg))
     svg = re.sub(r' id="(\w+)"', lambda found: found[0] if found[1] in used else "", svg)
+    own = f"{zlib.crc32(what.encode()):08x}{number}"
+    svg = re.sub(r'( id="|"#|\(#)(m|p)(\w+)', rf"\g<1>\g<2>{own}\g<3>", svg)
     svg = svg.replace(INK, "currentColor")
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     assert box is not None, "matplotlib writes a viewBox"
-    width = float(box[1]) * 1.3  # as wide at most; on a phone it scrolls before its text gets too small
-    opening = (
-        f'<svg viewBox="{box[0][9:-1]}" role="img" aria-label="{escape(what)}" '
-        f'style="max-width:{width:.0f}px;min-width:{min(width, 608):.0f}px">'
-    )
+    opening = f'<svg viewBox="{box[0][9:-1]}" role="img" aria-label="{escape(what)}">'
     return Markup(re.sub(r"<svg[^>]*>", lambda _: opening, svg, count=1))  # matplotlib has escaped all text
