@@ -261,7 +261,7 @@ def test_the_report_loads_without_a_network(page: Any, tmp_path: Path) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         charts = page.evaluate(
             "[...document.querySelectorAll('.panels > svg')].filter((svg) => svg.checkVisibility())"
-            ".map((svg) => { const box = svg.getBoundingClientRect(); return [box.left, box.right, box.width]; })"
+            ".map((svg) => svg.getBoundingClientRect()).map((box) => [box.left, box.right, box.width])"
         )
         assert len(charts) >= 3
         assert all(left >= 0 and right <= width and wide > 240 for left, right, wide in charts), charts
