@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from vrft_aug.imitation.measures import measured
 from vrft_aug.imitation.negation import FINDING, Polarity, Verdict, verdicts
@@ -17,8 +18,7 @@ MOST_KEPT = (
 )
 
 
-@dataclass(frozen=True)
-class Mention:
+class Mention(NamedTuple):
     """A finding that a text names: text[start:end]."""
 
     finding: str
@@ -90,12 +90,12 @@ def _read(text: str, words: Lexicon) -> Reading:
         last = judged.get(number, last)
         mentions.append(_mention(term, last, tokens[term.first].start, tokens[term.last - 1].end))
     places = {id(term): index for index, term in enumerate(terms)}
-    for figure in measured(tokens, terms, words.findings):
+    for figure in measured(tokens, terms, words.measures):
         of = mentions[places[id(figure.of)]]
         if of.polarity == "open" and of.why != _FIGURE:
             continue
         if of.polarity == "absent":  # "no opacity of more than 3 cm": the size is denied, not the opacity
-            mentions[places[id(figure.of)]] = replace(of, polarity="open", why=_FIGURE)
+            mentions[places[id(figure.of)]] = of._replace(polarity="open", why=_FIGURE)
             if not figure.stated:
                 continue
             polarity: Polarity = "absent"

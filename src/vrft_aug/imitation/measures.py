@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vrft_aug.knowledge.bank_schema import Finding, Measure
+from vrft_aug.knowledge.bank_schema import Measure
 from vrft_aug.knowledge.lexicon import Term, Token
 
 Bound = Literal["exactly", "more", "less"]
@@ -40,22 +40,21 @@ class Measured:
 
 
 def measured(
-    tokens: Sequence[Token], terms: Sequence[Term], findings: Mapping[str, Finding]
+    tokens: Sequence[Token], terms: Sequence[Term], wanted: Mapping[str, Measure]
 ) -> Iterator[Measured]:
-    """Every measured finding that a figure decides; what a figure leaves undecided is left out.
+    """Every finding of `wanted` that a figure decides; what a figure leaves undecided is left out.
 
     A figure belongs to the finding that it measures in its own part of the sentence, else to the nearest one
     of the sentence.
     """
-    wanted = {name: finding.measure for name, finding in findings.items() if finding.measure is not None}
     if not wanted:
         return
+    numbers = [place for place, token in enumerate(tokens) if _number(token.word) is not None]
     inside = {place for term in terms for place in range(term.first, term.last)}
-    for place, token in enumerate(tokens):
-        if place in inside:
-            continue
+    for place in numbers:
+        token = tokens[place]
         value = _number(token.word)
-        if value is None:
+        if place in inside or value is None:
             continue
         first, last = _sentence(tokens, place)
         unit = _unit(tokens, place, first, last)

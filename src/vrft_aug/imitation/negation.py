@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Polarity = Literal["present", "absent", "open"]
 
@@ -130,14 +129,18 @@ _PLACES = (
 )
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What a clause says of one finding."""
 
     polarity: Polarity
     why: str = ""  # "" where nothing but its being named speaks
     side: str | None = None  # left, right or both, where one is told
     placed: bool = False  # of a denial: only for a place that is named after it
+
+
+_PRESENT = Verdict("present")
+_NUMBERED = re.compile(rf"{FINDING}(\d+)")
+_SIDED = re.compile(rf"\b(?:{'|'.join(_SIDES)})\b")
 
 
 def verdicts(marked: str) -> Iterator[tuple[int, Verdict]]:
@@ -153,8 +156,13 @@ def verdicts(marked: str) -> Iterator[tuple[int, Verdict]]:
 
 
 def _read_clause(clause: str) -> Iterator[tuple[int, Verdict]]:
-    clause = " ".join(clause.split())
     triggered = _AFTER in clause or _OPEN in clause or _TRIGGER.search(clause) is not None
+    if (
+        not triggered and _SIDED.search(clause) is None
+    ):  # of most clauses
+        yield from ((int(number), _PRESENT) for number in _NUMBERED.findall(clause))
+        return
+    clause = " ".join(clause.split())
     still = triggered and re.search(rf"\b{_STILL}\b", clause) is not None
     if triggered:
         for pattern, mark in _MARKS:

@@ -7,9 +7,9 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from vrft_aug.knowledge.bank_schema import Finding, KnowledgeBank
+from vrft_aug.knowledge.bank_schema import Finding, KnowledgeBank, Measure
 
 Breadth = Literal["exact", "narrower", "broader"]
 WORD = re.compile(r"w/o\b|\d+(?:[.,]\d+)?|[^\W\d_]+(?:['’][^\W\d_]+)?|[.,;:!?()\n<>≤≥]|(?<=\s)[-–—](?=\s)")
@@ -24,8 +24,7 @@ _SPELLED_OUT = {
 _MARKS = frozenset(".,;:!?()\n<>≤≥")
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):  # made for every word of every completion, which a dataclass is too slow for
     """A word or mark of a text: as triggers read it, as terms are compared, and where it stands."""
 
     word: str
@@ -34,8 +33,7 @@ class Token:
     end: int
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(NamedTuple):
     """A finding by one of its names: tokens[first:last]."""
 
     finding: str
@@ -56,6 +54,7 @@ class Lexicon:
 
     root: _Node
     findings: Mapping[str, Finding]
+    measures: Mapping[str, Measure]  # of the findings that are a count or size of another
     readings: dict[str, Any] = field(default_factory=dict)  # text -> what was read, kept by whoever reads
 
     def terms(self, tokens: list[Token]) -> list[Term]:
@@ -67,6 +66,9 @@ class Lexicon:
         place, first_words = 0, self.root.next
         while place < len(tokens):
             node = first_words.get(tokens[place].key)
+            if node is None:
+                place += 1
+                continue
             end = place + 1
             meanings: tuple[tuple[str, Breadth], ...] = ()
             at = place + 1
@@ -96,12 +98,11 @@ _KEPT: dict[int, tuple[KnowledgeBank, Lexicon]] = {}  # the bank is held, so tha
 
 def tokenise(text: str) -> list[Token]:
     """The words, numbers and marks of a text in order; hyphens join nothing, other signs are left out."""
-    tokens = []
-    for match in WORD.finditer(text):
-        start, end = match.span()
-        for word, key in _folded(match.group()):
-            tokens.append(Token(word, key, start, end))
-    return tokens
+    return [
+        Token(word, key, match.start(), match.end())
+        for match in WORD.finditer(text)
+        for word, key in _folded(match[0])
+    ]
 
 
 def term_key(name: str) -> tuple[str, ...]:
@@ -156,4 +157,5 @@ def _lexicon(findings: Mapping[str, Finding]) -> Lexicon:
                 meaning: tuple[str, Breadth] = (name, breadth)  # type: ignore[assignment]
                 if not any(other == name for other, _ in node.meanings):
                     node.meanings = (*node.meanings, meaning)
-    return Lexicon(root, findings)
+    measures = {name: known.measure for name, known in findings.items() if known.measure is not None}
+    return Lexicon(root, findings, measures)
