@@ -43,7 +43,7 @@ def test_what_is_told_of_the_past_or_of_another_case_is_not_stated() -> None:
 def test_we_read_no_worse_than_medspacy() -> None:
     """ConText's rules as medspaCy ships them, on a blank English pipeline: no model is needed."""
     medspacy = pytest.importorskip(
-        "medspacy", reason="medspacy is not installed; docs/how-to/knowledge.md says where its figures are"
+        "medspacy", reason="medspacy is not installed; docs/measured/knowledge.md has its figures"
     )
     spacy = pytest.importorskip("spacy")
     pipeline = spacy.blank("en")

@@ -157,9 +157,7 @@ def verdicts(marked: str) -> Iterator[tuple[int, Verdict]]:
 
 def _read_clause(clause: str) -> Iterator[tuple[int, Verdict]]:
     triggered = _AFTER in clause or _OPEN in clause or _TRIGGER.search(clause) is not None
-    if (
-        not triggered and _SIDED.search(clause) is None
-    ):  # of most clauses
+    if not triggered and _SIDED.search(clause) is None:  # of most clauses
         yield from ((int(number), _PRESENT) for number in _NUMBERED.findall(clause))
         return
     clause = " ".join(clause.split())
