@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from vrft_aug.policy.prefix.attention import PackedAttention, attending
+from vrft_aug.policy.prefix.decoder_step import agrees, decoder_step, held
 from vrft_aug.policy.prefix.decoding import DecodingAttention
 from vrft_aug.policy.prefix.families import family_of
 from vrft_aug.policy.prefix.packing import Completions, pack, sequence_inputs
@@ -39,26 +40,40 @@ def decode_groups(
     sequences = input_ids.new_full((len(group), stopping_criteria.max_length), 0 if pad is None else int(pad))
     sequences[:, :length] = input_ids[group]
     told = logits.new_zeros(len(group), stopping_criteria.max_length - length, dtype=torch.float32)
-    live = torch.arange(len(group), device=group.device)  # the rows that are not finished
+    live, running = None, sequences  # which rows are not finished, None for all; what they have written
+    step = decoder_step(model, attention, position)
     with attending(model, attention):
         while True:
-            scores = logits_processor(sequences[live, :length], logits.float())
+            scores = logits_processor(running[:, :length], logits.float())
             token, probability = _draw(scores, generation_config.do_sample)
-            told[live, length - first] = probability
-            sequences[live, length] = token
+            told[slice(None) if live is None else live, length - first] = probability
+            running[:, length] = token
             length += 1
-            done = stopping_criteria(sequences[live, :length], None)
-            if done.all():
+            done = stopping_criteria(running[:, :length], None)
+            ended = int(done.sum())
+            if live is not None and ended:
+                sequences[live[done]] = running[done]
+            if ended == len(done):
                 if log_probs is not None:
                     log_probs.append(told[:, : length - first].log())
                 return sequences[:, :length]
-            if done.any():
+            if ended:
                 stay = (~done).nonzero().squeeze(1)
-                live, token, position = live[stay], token[stay], position[stay]
+                live = stay if live is None else live[stay]
+                running, token, position = running[stay], token[stay], position[stay]
                 attention.keep_rows(stay)
+                if step is not None:
+                    step.keep_rows(stay)
             attention.written += 1
-            outputs = model(input_ids=token[:, None], position_ids=position[:, None], use_cache=False)
-            logits, position = outputs.logits[:, -1], position + 1
+            short = None if step is None else step.logits(token)
+            if short is None or not held(model):  # the last to write keys is the one to be trusted
+                inputs = {"input_ids": token[:, None], "position_ids": position[:, None]}
+                logits = model(**inputs, use_cache=False).logits[:, -1]
+                if short is not None and not agrees(model, short, logits):
+                    step = None
+            else:
+                logits = short
+            position = position + 1
 
 
 def _prefill(
