@@ -97,7 +97,23 @@ NAMES = (
     ),
     Name("transformers.trainer_callback:ExportableState", "training/thresholds.py"),
     Name("transformers.trainer_callback:PrinterCallback", "training/job.py"),
+    Name(
+        "transformers.models.qwen2_5_vl.modeling_qwen2_5_vl:Qwen2_5_VLDecoderLayer",
+        "policy/prefix/decoder_step.py",
+        says=("input_layernorm", "post_attention_layernorm", "self_attn", "mlp"),
+    ),
+    Name(
+        "transformers.models.llama.modeling_llama:LlamaRMSNorm", "policy/prefix/decoder_step.py",
+        says=("variance_epsilon",),
+    ),
     # PEFT
+    Name(
+        "peft.tuners.lora.layer:Linear.get_delta_weight", "policy/prefix/decoder_step.py", ("adapter",)
+    ),
+    Name(
+        "peft.tuners.lora.layer:LoraLayer", "policy/prefix/decoder_step.py",
+        says=("lora_variant", "lora_bias", "lora_dropout"),
+    ),
     Name("peft.tuners.tuners_utils:BaseTunerLayer.get_base_layer", "policy/adapters.py"),
     Name("peft.tuners.lora.layer:Linear.merge", "policy/adapters.py", ("adapter_names",)),
     Name("peft.tuners.tuners_utils:BaseTuner.unload", "policy/adapters.py"),

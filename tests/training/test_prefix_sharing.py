@@ -223,6 +223,25 @@ def test_training_run_equals_stock(
             assert ours[name] == pytest.approx(stock[name], rel=1e-4, abs=1e-6), name
 
 
+def test_the_last_rounds_images_are_gone_while_the_next_one_is_drawn(
+    policy_folder: Path, processor: Any, tmp_path: Path
+) -> None:
+    trainer = make_trainer(
+        policy_folder, processor, tmp_path, gradient_accumulation_steps=2, num_iterations=2, max_steps=4
+    )
+    enable_prefix_sharing(trainer)
+    generate, held = trainer._generate, []
+
+    def watched(*arguments: Any) -> Any:
+        held.append(trainer._buffered_inputs)
+        return generate(*arguments)
+
+    trainer._generate = watched
+    trainer.train()
+    assert held == [None, None]  # two rounds of two passes
+    assert trainer._buffered_inputs is not None
+
+
 @pytest.fixture
 def model(policy_folder: Path) -> Any:
     return Qwen2_5_VLForConditionalGeneration.from_pretrained(policy_folder).eval()

@@ -98,6 +98,9 @@ def _groups_together(trainer: Any, stock: Callable[..., Any]) -> Callable[..., A
 
     @wraps(stock)
     def prepare_inputs(inputs: Any) -> Any:
+        rounds = trainer.args.steps_per_generation * trainer.num_iterations
+        if trainer.model.training and trainer._step % rounds == 0:
+            trainer._buffered_inputs = None  # the last round's images are not held while this one is drawn
         if not trainer.model.training or trainer.args.steps_per_generation == 1:  # nothing is cut
             return stock(inputs)
         step = trainer.args.per_device_train_batch_size * trainer.args.gradient_accumulation_steps

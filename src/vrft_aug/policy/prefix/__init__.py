@@ -9,6 +9,7 @@ processor, in sampling, and in every forward and backward. Here each of these ha
 - `attention`, `decoding`, `split_softmax`, `row_order`: completions attend to the one copy of their prompt
 - `scoring`: log-probabilities from one pass over that sequence; gradients of a group meet in its prompt
 - `sampling`: the prompt is prefilled once, finished completions leave the batch
+- `decoder_step`: a step of sampling in few operations, for decoders of Llama's kind
 - `family`, `families`: what differs between model families, and which are known
 - `structure`: whether a family that is not known is plainly image tokens in a causal model
 
