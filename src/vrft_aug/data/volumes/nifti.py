@@ -47,7 +47,7 @@ class NiftiVolume:
             stored, slope, offset = _voxels(self.path, _stamp(self.path))
             whole = stored if self.part is None else stored[..., self.part]
             whole = whole.reshape(whole.shape[:3]) if whole.ndim != 3 else whole
-            cut = np.asarray(whole[(*[slice(None)] * axis, index)]).astype(np.float64)
+            cut = np.asarray(np.moveaxis(whole, axis, 0)[index]).astype(np.float64)  # a view until here
         if slope != 1 or offset != 0:
             cut = cut * slope + offset
         return upright(cut, self.layout, plane)
