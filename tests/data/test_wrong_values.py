@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from pydantic import ValidationError
 
 from helpers.data_files import save_arrays
-from helpers.good_sets import Made, copied, outcome
+from helpers.good_sets import SETS, Made, copied, outcome
 
 
 def table(old: str, new: str, count: int = -1, file: str = "t.csv") -> Callable[[Path], dict[str, Any]]:
@@ -557,3 +558,32 @@ def test_wrong_values_are_refused_by_place(
 
 def test_there_are_a_hundred_and_more() -> None:
     assert len(VALUES) == len({(name, what) for name, what, _, _ in VALUES}) >= 100
+
+
+MANY = tuple(f"a rather long name of a finding, number {n:03d}" for n in range(80))
+# Settings that name many labels, each where a reader of that set takes it
+LISTS: list[dict[str, Any]] = [
+    {},
+    {"label_names": {name: name for name in MANY}},
+    {"label_names": {str(n): name for n, name in enumerate(MANY)}},
+    {"box_names": {name: name for name in MANY}},
+    {"label_column": list(MANY)},
+    {"masks": {MANY[0]: "masks/{stem}.png", MANY[1]: "mask/{stem}.png"}},
+    {"mask_values": {"2": "spot"} | {str(n): name for n, name in enumerate(MANY, start=3)}},
+]
+
+
+@pytest.mark.parametrize("name", [name for name in SETS if name != "questions"])
+def test_long_lists_are_cut_and_counted(made_once: Made, name: str, tmp_path: Path) -> None:
+    """A task of 80 labels with long names, none of which the data has, however they are named."""
+    made, truth = copied(made_once, name, tmp_path)
+    tried = 0
+    for more in LISTS:
+        try:
+            line = outcome(tmp_path, replace(made, labels=MANY, data=made.data | more), truth)
+        except ValidationError:  # this reader has no such setting
+            continue
+        assert line is not None
+        assert " more" in line or not any(label in line for label in MANY[3:])
+        tried += 1
+    assert tried

@@ -85,11 +85,11 @@ def _check_target(case: Case, task: Task) -> None:
     target = case.target
     if task.kind in ("classify", "grade") and target.label not in task.labels:
         raise UserError(
-            f"case {case.id} has label {target.label!r}; task {task.name!r} has {', '.join(task.labels)}"
+            f"case {case.id} has label {target.label!r}; task {task.name!r} has {some(task.labels, 12)}"
         )
     if task.kind == "multilabel" and (target.labels is None or not target.labels <= set(task.labels)):
-        given = "no labels" if target.labels is None else f"labels {', '.join(sorted(target.labels))}"
-        raise UserError(f"case {case.id} has {given}; task {task.name!r} has {', '.join(task.labels)}")
+        given = "no labels" if target.labels is None else f"labels {some(sorted(target.labels))}"
+        raise UserError(f"case {case.id} has {given}; task {task.name!r} has {some(task.labels, 12)}")
     if task.kind == "localise" and target.boxes is None:
         raise UserError(
             f"case {case.id} has no boxes, which task {task.name!r} asks for; () means known to be none"

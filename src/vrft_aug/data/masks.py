@@ -114,7 +114,7 @@ def _check(rules: MaskRules, task: Task) -> None:
                 raise UserError(
                     f"data.{setting}: {label!r} is not a label of task "
                     f"{task.name!r}{nearest(label, task.labels)}; "
-                    f"it has {', '.join(task.labels) or 'none'}"
+                    f"it has {some(task.labels, 12) or 'none'}"
                 )
     for pattern in (*rules.masks.values(), *([rules.label_map] if rules.label_map else [])):
         if STEM not in pattern:

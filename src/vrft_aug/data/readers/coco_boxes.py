@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
-from vrft_aug.data.notes import note
+from vrft_aug.data.notes import note, some
 from vrft_aug.data.readers.boxed_cases import AnnotatedImage, Size
 from vrft_aug.data.readers.shapes import around
 from vrft_aug.data.sources import absent
@@ -62,7 +62,7 @@ def read_coco_file(
         twice = next(id for id, count in Counter(image.id for image in coco.images).items() if count > 1)
         files = [image.file_name for image in coco.images if image.id == twice]
         raise UserError(
-            f"{path}: image id {shown(twice)} is listed twice under images ({', '.join(files[:3])}); were "
+            f"{path}: image id {shown(twice)} is listed twice under images ({some(files)}); were "
             f"two files "
             "merged? Expected an id for each image"
         )
@@ -175,7 +175,7 @@ def _parse(path: Path, root: Path) -> _Coco:
             if key not in content:
                 raise UserError(
                     f"{path} is no COCO detection file: it lacks {key}; it has "
-                    f"{', '.join(list(content)[:12]) or 'nothing'}"
+                    f"{some(list(content), 12) or 'nothing'}"
                 )
     try:
         return _Coco.model_validate(content)

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from vrft_aug.data.dicom.dicom_pixels import DicomImage
 from vrft_aug.data.dicom.instances import DEFINED, Instance, find_instances
-from vrft_aug.data.notes import note
+from vrft_aug.data.notes import note, some
 from vrft_aug.data.pseudonyms import patient_key, pseudonym
 from vrft_aug.data.readers.labelled_files import Item, LabelledFiles, Truth, label_items
 from vrft_aug.data.slices import FrameChoice, choose
@@ -127,7 +127,7 @@ def _filed(config: DicomData, task: Task, one: Instance, item: Item) -> Item:
     if label.casefold() not in (own.casefold() for own in task.labels):
         raise UserError(
             f"{one.path}: its {name} is {word!r}, which is no label of task {task.name!r}: "
-            f"{', '.join(task.labels)}; data.label_names maps words to labels, data.only leaves files out"
+            f"{some(task.labels, 12)}; data.label_names maps words to labels, data.only leaves files out"
         )
     return Item(f"{word}/{item.case}", item.case, item.patient, item.keys)
 

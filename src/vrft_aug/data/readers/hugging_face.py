@@ -15,6 +15,7 @@ from PIL import Image
 from pydantic import ConfigDict, Field
 
 from vrft_aug.data.images import decoded, decoding
+from vrft_aug.data.notes import some
 from vrft_aug.data.readers.raw_labels import target_of
 from vrft_aug.data.split_settings import SplitSettings
 from vrft_aug.data.splits import NAMES, assign, known_patient
@@ -203,9 +204,8 @@ def _named(parts: Any, config: HuggingFaceData, source: str) -> dict[str, str | 
     unknown = [part for part, ours in named.items() if ours is None]
     if unknown and len(parts) > 1:
         raise UserError(
-            f"data set {source!r} has splits {', '.join(parts)}; say what {', '.join(map(repr, unknown))} "
-            f"is in "
-            "data.split_names: train, validation or test"
+            f"data set {source!r} has splits {some(list(parts), 12)}; say what "
+            f"{some([repr(name) for name in unknown], 12)} is in data.split_names: train, validation or test"
         )
     if len(parts) == 1 and config.random_split is not None:
         named = dict.fromkeys(named)
@@ -232,7 +232,7 @@ def _rows(
             raise UserError(
                 f"data set {source!r} has no column {column!r} "
                 f"({setting}){nearest(column, rows.column_names)}; its "
-                f"columns are {', '.join(rows.column_names)}"
+                f"columns are {some(rows.column_names, 12)}"
             )
     if type(rows.features[config.image_column]).__name__ != "Image":
         raise UserError(

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from vrft_aug.data.notes import note
+from vrft_aug.data.notes import note, some
 from vrft_aug.data.readers.annotation_files import number, read_json
 from vrft_aug.data.readers.boxed_cases import AnnotatedImage, BoxSettings, boxed_cases, categories_of
 from vrft_aug.data.readers.shapes import around, around_ellipse, around_turned
@@ -70,7 +70,8 @@ def _image(
     given = item["data"].get(config.image_key)
     if not isinstance(given, str) or not given:
         raise UserError(
-            f"{where} has no {config.image_key!r}; its data has {', '.join(item['data'])} (data.image_key)"
+            f"{where} has no {config.image_key!r} (data.image_key); its data has "
+            f"{some(list(item['data']), 12)}"
         )
     boxes = []
     for place, result in enumerate(annotation.get("result") or [], start=1):

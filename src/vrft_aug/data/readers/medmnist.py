@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from vrft_aug.data.images import ArrayImage
+from vrft_aug.data.notes import some
 from vrft_aug.data.npz import read_array, read_header, read_row
 from vrft_aug.data.readers.medmnist_labels import LABELS, MULTI_LABEL, VOLUMES
 from vrft_aug.data.settings import DataConfig
@@ -123,7 +124,7 @@ def label_order(dataset: str, task: Task) -> tuple[str, ...]:
     known = LABELS | VOLUMES
     if dataset not in known:
         raise UserError(
-            f"MedMNIST has no set {dataset!r}{nearest(dataset, known)}; it has {', '.join(known)}"
+            f"MedMNIST has no set {dataset!r}{nearest(dataset, known)}; it has {some(list(known), 18)}"
         )
     ours = known[dataset]
     kinds = ("multilabel",) if dataset in MULTI_LABEL else ("classify", "grade")
@@ -134,7 +135,7 @@ def label_order(dataset: str, task: Task) -> tuple[str, ...]:
         )
     if len(task.labels) != len(ours):
         raise UserError(
-            f"task {task.name!r} has {len(task.labels)} labels, {dataset} has {len(ours)}: {', '.join(ours)}"
+            f"task {task.name!r} has {len(task.labels)} labels, {dataset} has {len(ours)}: {some(ours, 12)}"
         )
     if set(task.labels) == set(ours):
         return ours
@@ -142,7 +143,7 @@ def label_order(dataset: str, task: Task) -> tuple[str, ...]:
         if label in ours and ours[place] != label:
             raise UserError(
                 f"task {task.name!r} has {label!r} in place {place}, in {dataset} it is {ours.index(label)}; "
-                f"expected the order {', '.join(ours)}, or exactly these names in any order"
+                f"expected the order {some(ours, 12)}, or exactly these names in any order"
             )
     return task.labels
 

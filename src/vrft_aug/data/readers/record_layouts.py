@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import Field
 
+from vrft_aug.data.notes import some
 from vrft_aug.data.readers.record_files import Record
 from vrft_aug.data.settings import DataConfig, Strict
 from vrft_aug.errors import UserError, nearest, shown
@@ -68,7 +69,7 @@ def layout_of(config: DataConfig, name: str, first: Record) -> Layout:
         if not fits:
             raise UserError(
                 f"{first.where} fits none of the layouts {', '.join(known)}; say data.image, data.question "
-                f"and data.answer, paths into it; it has {', '.join(map(str, first.value))[:200]}"
+                f"and data.answer, paths into it; it has {some(list(first.value), 12)}"
             )
         found = fits[0].model_dump() | own
     layout = Layout.model_validate(found)
@@ -85,8 +86,8 @@ def value_at(record: Record, path: str, setting: str = "") -> Any:
         if value is None:
             break
     if value is None and setting:
-        has = ", ".join(map(str, record.value))
-        raise UserError(f"{record.where} has nothing at {path!r} (data.{setting}); its keys are {has[:200]}")
+        has = some(list(record.value), 12)
+        raise UserError(f"{record.where} has nothing at {path!r} (data.{setting}); its keys are {has}")
     return value
 
 

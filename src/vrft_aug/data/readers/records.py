@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from vrft_aug.data.choices import check_options, right_option
+from vrft_aug.data.notes import some
 from vrft_aug.data.readers.case_names import data_name
 from vrft_aug.data.readers.record_files import Record, read_records
 from vrft_aug.data.readers.record_layouts import Layout, layout_of, listed, text_at, value_at
@@ -148,7 +149,7 @@ def _target(answer: str, record: Record, task: Task) -> Target:
             return Target(label=label)
     raise UserError(
         f"{record.where}: label {shown(answer)} is not one of task {task.name!r}"
-        f"{nearest(answer, task.labels)}; it has {', '.join(task.labels)}"
+        f"{nearest(answer, task.labels)}; it has {some(task.labels, 12)}"
     )
 
 

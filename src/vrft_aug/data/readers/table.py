@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from vrft_aug.data.file_index import FileIndex, find_files
 from vrft_aug.data.images import FileImage, header_size, read_header
 from vrft_aug.data.masks import MaskFiles, list_masks
-from vrft_aug.data.notes import note
+from vrft_aug.data.notes import note, some
 from vrft_aug.data.readers.box_rows import row_boxes
 from vrft_aug.data.readers.boxed_cases import (
     AnnotatedImage,
@@ -263,7 +263,7 @@ def _target(
         elif len(set(own)) > 1:
             raise UserError(
                 f"{table.where(row)}: its {len(own)} rows have labels "
-                f"{', '.join(sorted(map(str, set(own))))}; a "
+                f"{some(sorted(map(str, set(own))))}; a "
                 f"{task.kind} task needs one (multilabel takes several)"
             )
         elif isinstance(own[0], str):

@@ -169,10 +169,10 @@ def _sheet(path: Path, names: Sequence[str], dialect: Dialect) -> str:
     if dialect.sheet is not None and dialect.sheet not in names:
         raise UserError(
             f"{path} has no sheet {dialect.sheet!r} (sheet){nearest(dialect.sheet, names)}; "
-            f"it has {', '.join(names)}"
+            f"it has {some(names, 12)}"
         )
     if dialect.sheet is None and len(names) > 1:
-        raise UserError(f"{path} has {len(names)} sheets: {', '.join(names)}; name one with data.sheet")
+        raise UserError(f"{path} has {len(names)} sheets: {some(names, 12)}; name one with data.sheet")
     return dialect.sheet or names[0]
 
 
@@ -187,7 +187,7 @@ def _parquet(path: Path) -> tuple[Sequence[str], Cells]:
     nested = [str(field.name) for field in table.schema if pa.types.is_nested(field.type)]
     if nested:
         raise UserError(
-            f"{path} holds more than text and numbers in {', '.join(nested[:3])}; a data set with pictures "
+            f"{path} holds more than text and numbers in {some(nested)}; a data set with pictures "
             "inside is read by reader: huggingface"
         )
     columns = [[_text(value) for value in table[name].to_pylist()] for name in table.column_names]

@@ -17,6 +17,7 @@ from PIL import Image
 from pydantic import ConfigDict, Field
 
 from vrft_aug.data.images import SUFFIXES, decoded, decoding
+from vrft_aug.data.notes import some
 from vrft_aug.data.readers.raw_labels import target_of
 from vrft_aug.data.sources import absent
 from vrft_aug.data.split_settings import SplitSettings
@@ -206,7 +207,7 @@ def _value(sample: _Sample, where: str) -> Any:
     """The value of a case: of a file with that suffix, or under a key of its .json."""
     suffix, _, key = where.partition(".")
     if suffix not in sample.texts:
-        has = ", ".join(sample.texts) or "a picture alone"
+        has = some(list(sample.texts), 12) or "a picture alone"
         raise UserError(f"{sample.shard}: {sample.key} has no .{suffix}; it has {has}")
     text = sample.texts[suffix]
     if suffix == "json" and key:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vrft_aug.data.notes import note
+from vrft_aug.data.notes import note, some
 from vrft_aug.data.readers.annotation_files import number, read_json
 from vrft_aug.data.readers.boxed_cases import AnnotatedImage, BoxSettings, boxed_cases, categories_of
 from vrft_aug.data.readers.shapes import around, around_circle, around_ellipse
@@ -71,12 +71,13 @@ def _attribute(config: ViaData, regions: list[Mapping[str, Any]], path: Path) ->
         if config.label_attribute not in known and regions:
             raise UserError(
                 f"{path} has no region attribute {config.label_attribute!r} (label_attribute)"
-                f"{nearest(config.label_attribute, known)}; it has {', '.join(known) or 'none'}"
+                f"{nearest(config.label_attribute, known)}; it has {some(list(known), 12) or 'none'}"
             )
         return config.label_attribute
     if len(known) > 1:
         raise UserError(
-            f"{path} has region attributes {', '.join(known)}; name the label's with data.label_attribute"
+            f"{path} has region attributes {some(list(known), 12)}; name the label's with "
+            "data.label_attribute"
         )
     return next(iter(known), None)
 
