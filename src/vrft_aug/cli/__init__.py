@@ -17,6 +17,7 @@ from vrft_aug.cli.common import SETTINGS, OneLineErrors
 from vrft_aug.cli.compare import compare
 from vrft_aug.cli.drafts import traces
 from vrft_aug.cli.evaluation_command import evaluate
+from vrft_aug.cli.judge_command import judge
 from vrft_aug.cli.knowledge import knowledge_app
 from vrft_aug.cli.tiny import tiny_app
 
@@ -31,6 +32,7 @@ for command in (
     traces,
     runs.train,
     evaluate,
+    judge,
     runs.predict,
     compare,
     runs.report,

@@ -25,6 +25,7 @@ from vrft_aug.report import plots
 from vrft_aug.report.run_data import (
     Run,
     cases_of,
+    judged_of,
     knowledge_notes,
     read_run,
     reward_warnings,
@@ -81,6 +82,7 @@ def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
             "headline": headline(report.kind, report.metrics),
             "meanings": report.meanings,
             "class_metrics": list(next(iter(report.per_class.values()), {})),
+            "judged": judged_of(found),
             "units": drawn_units(report.rows),
             "sliced": slice_table({report.task: report}),
             "failures": [(reason, metric) for reason, metric in report.failures.items() if metric.value],

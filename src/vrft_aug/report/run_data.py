@@ -10,6 +10,7 @@ from typing import Any
 
 from vrft_aug.data.cases import load_cases
 from vrft_aug.errors import UserError
+from vrft_aug.evaluation.language_judge import Judged, evaluation_hash, load_judged
 from vrft_aug.evaluation.report_data import Report, load_report
 from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.knowledge.review import load_review
@@ -17,7 +18,7 @@ from vrft_aug.knowledge.told import unreviewed_rewards
 from vrft_aug.nouns import Case
 from vrft_aug.recipe.file import load_recipe
 from vrft_aug.recipe.schema import Recipe, StageConfig
-from vrft_aug.run.layout import ALARMS, EVALUATION, METRICS, RUN_FILE, RUN_RECIPE
+from vrft_aug.run.layout import ALARMS, EVALUATION, JUDGED, METRICS, RUN_FILE, RUN_RECIPE
 from vrft_aug.run.logs import read_lines
 from vrft_aug.tasks.task import make_task
 
@@ -59,6 +60,14 @@ def read_run(folder: Path) -> Run:
         facts=facts,
         alarms=tuple(line for line in read_lines(folder / ALARMS) if "alarm" in line),
     )
+
+
+def judged_of(run: Run) -> Judged | None:
+    """What a language model made of the answers; None where it has not judged this evaluation."""
+    if run.report is None or not (run.folder / JUDGED).is_file():
+        return None
+    judged = load_judged(run.folder / JUDGED)
+    return judged if judged.evaluation == evaluation_hash(run.folder / EVALUATION) else None
 
 
 def cases_of(run: Run) -> tuple[dict[str, Case], str]:

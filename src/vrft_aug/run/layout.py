@@ -18,6 +18,7 @@ RUN_MODEL = "model"  # a normal transformers folder; after LoRA with the adapter
 MERGE = "merge.json"  # in a model's folder, what merging the adapter has cost
 EVALUATION = "evaluation.json"
 BASE_EVALUATION = "evaluation-base.json"  # of the model that training started from
+JUDGED = "judged.json"  # what a language model made of the open answers, see evaluation/language_judge.py
 REPORT_PAGE = "report.html"
 SUPERSEDED = "superseded"  # what a resume with a corrected recipe has put aside, see resume.py
 
