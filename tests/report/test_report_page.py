@@ -150,6 +150,7 @@ def test_a_page_goes_without_pictures_where_the_data_is_gone(tmp_path: Path) -> 
 def test_unreviewed_knowledge_is_named(tmp_path: Path) -> None:
     bank = {
         "name": "mine", "title": "Grades of <mine>", "author": "me", "reviewed": False, "sources": [],
+        "findings": {"dots": []},
         "classes": {label: {"definition": "x"} for label in GRADES},
     }  # fmt: skip
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(bank))
@@ -161,6 +162,13 @@ def test_unreviewed_knowledge_is_named(tmp_path: Path) -> None:
     (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     html = write_report(run, CASES).read_text(encoding="utf-8")
     assert "“Grades of &lt;mine&gt;” (mine) has not been reviewed by a clinician" in html
+    assert "Unreviewed: " not in html
+    recipe["stages"][-1]["rewards"] = {"consistency": 0.5}
+    (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    told = "<strong>Unreviewed: stage &#39;grading&#39; pays consistency by the facts of "
+    assert told in write_report(run, CASES).read_text(encoding="utf-8")
+    both = write_comparison(tmp_path / "c.html", "t", {"one": [run], "two": [run]})
+    assert both.read_text(encoding="utf-8").count(told) == 1
 
 
 def test_page_of_arms(tmp_path: Path) -> None:

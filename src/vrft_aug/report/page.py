@@ -115,10 +115,8 @@ def write_comparison(
         "kicker": "VRFT-Aug comparison",
         "notes": list(dict.fromkeys(note for recipe in recipes for note in knowledge_notes(recipe))),
         "cautions": [
-            f"{arm}, seed {run.recipe.seed}: {caution}"
-            for arm, of_arm in runs.items()
-            for run, report in zip(of_arm, reports[arm], strict=True)
-            for caution in cautions(report)
+            *dict.fromkeys(warning for recipe in recipes for warning in reward_warnings(recipe)),
+            *_cautions(runs, reports),
         ],
         "arms": runs,
         "first": first,
@@ -143,6 +141,16 @@ def write_comparison(
         "versions": ", ".join(f"{name} {version}" for name, version in first.provenance.versions.items()),
     }
     return write_page(path, "comparison.html", context)
+
+
+def _cautions(runs: Mapping[str, list[Run]], reports: Mapping[str, list[Report]]) -> list[str]:
+    """What to know first of every run, by arm and seed."""
+    return [
+        f"{arm}, seed {run.recipe.seed}: {caution}"
+        for arm, of_arm in runs.items()
+        for run, report in zip(of_arm, reports[arm], strict=True)
+        for caution in cautions(report)
+    ]
 
 
 def write_page(path: Path, template: str, context: Mapping[str, Any]) -> Path:
