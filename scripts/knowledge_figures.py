@@ -4,7 +4,8 @@
     python scripts/knowledge_figures.py --values FILE.json  # only the figures of the version that is imported
 
 The figures of 0.1.0 in tests/knowledge/figures_0_1_0.json were made by the second form, with the package of
-that version on the path. Those of two negation libraries lie in
+that version on the path. Those of the demo in tests/knowledge/demo_with_fact_rewards.json are of one training
+with each version, scored by this one. Those of two negation libraries lie in
 tests/imitation/negation_libraries.json; they were made once, with the libraries installed.
 """
 
@@ -29,6 +30,7 @@ TESTS = ROOT / "tests"
 FOLDER = TESTS / "knowledge"
 PAGE = ROOT / "docs" / "measured" / "knowledge.md"
 BEFORE = FOLDER / "figures_0_1_0.json"
+DEMO = FOLDER / "demo_with_fact_rewards.json"
 LIBRARIES = TESTS / "imitation" / "negation_libraries.json"
 TRUE, FALSE = 0.8, 0.3  # a true sentence is right from, a false one up to
 Values = dict[str, Any]
@@ -190,6 +192,7 @@ def page() -> str:
         _sentences(now, before),
         _negation(),
         _abuse(now, before),
+        _demo(),
         _faults(now, before),
     )
     return "\n".join(line for part in parts for line in part)
@@ -321,6 +324,41 @@ def _abuse(now: Values, before: Values) -> list[str]:
             "bank says nothing of is no contradiction. A list never earns more than the findings of the",
             "class that is answered, which the model knows when it reasons, and next to nothing in",
             "`grounding`, where the findings of the picture are known.",
+        ),
+    ]
+
+
+def _demo() -> list[str]:
+    told = json.loads(DEMO.read_text("utf-8"))
+    columns = ("accuracy", "kappa", "consistency", "grounding")
+    old = told["paid by 0.1.0"]
+    return [
+        "## Training with fact rewards",
+        "",
+        *_prose(
+            "`vrft train fundus-demo stages.grade.rewards.consistency=0.3",
+            "stages.grade.rewards.grounding=0.3`",
+            f"with each version, one seed each, {told['cases']} test pictures; both fact rewards as",
+            "they are paid",
+            "now:",
+        ),
+        f"| the embedded model | {' | '.join(columns)} |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {arm} | {' | '.join(f'{row[of]:.2f}' for of in columns)} |"
+            for arm, row in told["arms"].items()
+        ),
+        "",
+        *_prose(
+            f"0.1.0 itself paid its own model {old['consistency']:.2f} and {old['grounding']:.2f}: it",
+            "charged lesions of",
+            "milder grades that are there. Both learn, and both go on saying what the bank holds",
+            "true of the grade",
+            "that they answer, as the untrained model does. Between the two versions one seed tells",
+            "nothing: the",
+            "intervals overlap. Findings that are said are in the picture about as often after both,",
+            "and somewhat",
+            "more often than before training, where intervals overlap too.",
         ),
     ]
 
