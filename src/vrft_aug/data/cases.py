@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vrft_aug.data.choices import with_options
 from vrft_aug.data.notes import note, some
+from vrft_aug.data.row_faults import each_row
 from vrft_aug.data.settings import CustomData, DataConfig, find_reader
 from vrft_aug.data.splits import SPLITS
 from vrft_aug.errors import OwnCodeError, UserError
@@ -30,14 +31,18 @@ def load_cases(data: DataConfig, task: Task, root: Path, split: str) -> list[Cas
     cases = _read(data, task, root, split)
     if not cases:
         raise EmptySplit(f"task {task.name!r} has no cases in split {split!r} of its {data.reader} data")
-    if task.kind == "choice":
-        cases = [with_options(case, task) for case in cases]
     seen: set[str] = set()
+    checked = []
     for case in cases:
-        if case.id in seen:
-            raise UserError(f"task {task.name!r} has case {case.id} twice in its {data.reader} data")
-        seen.add(case.id)
-        _check_target(case, task)
+        with each_row():
+            if task.kind == "choice":
+                case = with_options(case, task)
+            if case.id in seen:
+                raise UserError(f"task {task.name!r} has case {case.id} twice in its {data.reader} data")
+            seen.add(case.id)
+            _check_target(case, task)
+            checked.append(case)
+    cases = checked
     _tell_unseen(cases, task, split)
     return cases
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 
-from vrft_aug.errors import UserError, shown
+from vrft_aug.data.row_faults import BadRow
+from vrft_aug.errors import shown
 from vrft_aug.nouns import Case, Task
 from vrft_aug.reading.characters import comparable
 from vrft_aug.reading.options import LETTERS, clashing_option, options_in, read_option, without_options
@@ -48,23 +49,26 @@ def with_unanswered_options(case: Case, task: Task) -> Case:
 def check_options(options: Sequence[str], where: str, task: Task) -> None:
     """UserError where the options cannot be told apart by their texts, or by letters where these are told."""
     if not 2 <= len(options) <= len(LETTERS):
-        raise UserError(
+        raise BadRow(
+            "too few or too many options",
             f"{where} has {len(options)} options; task {task.name!r} (choice) needs 2 to {len(LETTERS)}: in "
-            "the data, in the question as A. .. B. .., or as labels of the task"
+            "the data, in the question as A. .. B. .., or as labels of the task",
         )
     seen: dict[str, str] = {}
     for option in options:
         key = comparable(option)
         if not key:
-            raise UserError(f"{where}: option {shown(option)} is blank; expected a word")
+            raise BadRow("a blank option", f"{where}: option {shown(option)} is blank; expected a word")
         if key in seen:
-            raise UserError(
-                f"{where}: options {shown(seen[key])} and {shown(option)} are read alike; correct one"
+            raise BadRow(
+                "two equal options",
+                f"{where}: options {shown(seen[key])} and {shown(option)} are read alike; correct one",
             )
         seen[key] = option
     if task.option_names == "letter" and (clash := clashing_option(tuple(options))) is not None:
-        raise UserError(
-            f"{where}: option {shown(clash)} is also the letter of another option; set option_names: text"
+        raise BadRow(
+            "an option that is another's letter",
+            f"{where}: option {shown(clash)} is also the letter of another option; set option_names: text",
         )
 
 
@@ -76,8 +80,9 @@ def right_option(truth: str | None, options: tuple[str, ...], where: str) -> str
     right = read_option(truth, options)[0] if truth else None
     if right is None:
         listed = "; ".join(f"{LETTERS[i]}. {option}" for i, option in enumerate(options))
-        raise UserError(
-            f"{where}: the answer {shown(truth)} is not among the options; they are {listed[:240]}"
+        raise BadRow(
+            "no option right",
+            f"{where}: the answer {shown(truth)} is not among the options; they are {listed[:240]}",
         )
     return right
 

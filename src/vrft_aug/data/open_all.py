@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Case, ImageRef
@@ -17,6 +17,7 @@ SAMPLE = 64  # pictures that are opened where not all are asked for
 FEW = 256  # pictures that are not worth starting processes for
 NAMED = 3  # broken pictures that a message names
 LINE = 460  # characters of the message at most
+Result = TypeVar("Result")
 
 
 def pictures(cases: Iterable[Case]) -> list[ImageRef]:
@@ -42,23 +43,35 @@ def check_pictures(
 
     `opened` is called with 1 for each one done. More than a few are opened by `processes`: one a core.
     """
-    found: list[tuple[ImageRef, str]] = []
-    for image, reason in zip(images, _reasons(images, processes or os.cpu_count() or 1), strict=True):
+    reasons = []
+    for reason in on_all_cores(_reason, images, processes):
+        reasons.append(reason)
         if opened is not None:
             opened(1)
-        if reason is not None:
-            found.append((image, reason))
+    refuse_broken(images, reasons)
+
+
+def refuse_broken(images: Sequence[ImageRef], reasons: Sequence[str | None]) -> None:
+    """Raise the UserError of `check_pictures` where a picture has a reason why it cannot be opened."""
+    found = [(image, why) for image, why in zip(images, reasons, strict=True) if why is not None]
     if found:
         raise UserError(_line(found, len(images)))
 
 
-def _reasons(images: Sequence[ImageRef], processes: int) -> Iterator[str | None]:
+def on_all_cores(
+    work: Callable[[ImageRef], Result], images: Sequence[ImageRef], processes: int | None = None
+) -> Iterator[Result]:
+    """`work` of every picture, in order; of more than a few by `processes`, one a core.
+
+    `work` is a function of a module, and never holds more than its own picture.
+    """
+    processes = processes or os.cpu_count() or 1
     if len(images) <= FEW or processes == 1:
-        yield from map(_reason, images)
+        yield from map(work, images)
         return
     spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
     with ProcessPoolExecutor(processes, mp_context=spawn) as pool:
-        yield from pool.map(_reason, images, chunksize=16)
+        yield from pool.map(work, images, chunksize=16)
 
 
 def _reason(image: ImageRef) -> str | None:

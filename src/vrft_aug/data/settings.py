@@ -14,13 +14,15 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from vrft_aug.data.finding_kinds import FINDING_KINDS
 from vrft_aug.errors import UserError, nearest
 from vrft_aug.nouns import Case
 from vrft_aug.plugins import installed, installed_names, load_function
 
 DATA_ROOT_VARIABLE = "VRFT_DATA"  # the environment variable that names the folder under which data lies
+REFUSALS = ("unused_labels", "shared_patients", "full_masks")  # settings that refuse or accept, of any reader
 # A further reader is one line here; readers of other packages register under `vrft_aug.readers`.
 READERS = {
     "medmnist": "vrft_aug.data.readers.medmnist:read_medmnist",
@@ -58,10 +60,36 @@ class DataConfig(Strict):
         reader: the name under which the reader is registered.
         unused_labels: whether to refuse a label that no case or box of the whole data has: a model is paid
             for never naming it.
+        accept: names of what `vrft data` finds (see finding_kinds.py) and the user knows of; also
+            `unused-labels`, `shared-patients` and `full-masks`, which set the settings of that name.
     """
 
     reader: str
     unused_labels: Literal["refuse", "accept"] = "refuse"
+    accept: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_sets_settings(cls, value: Any) -> Any:
+        """One list for all that is accepted: a name that is a setting of this reader sets it."""
+        names = value.get("accept") if isinstance(value, dict) else None
+        if not isinstance(names, list | tuple):
+            return value
+        own = {name.replace("_", "-"): name for name in REFUSALS if name in cls.model_fields}
+        return {own[name]: "accept" for name in names if name in own} | value
+
+    @field_validator("accept")
+    @classmethod
+    def _are_findings(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = [name for name, kind in FINDING_KINDS.items() if kind.acceptable]
+        known += [name.replace("_", "-") for name in REFUSALS if name in cls.model_fields]
+        for name in value:
+            if name not in known:
+                raise ValueError(
+                    f"no finding that could be accepted is called {name!r}{nearest(name, known)}; "
+                    f"expected some of {', '.join(known)}"
+                )
+        return value
 
 
 class CustomData(DataConfig):

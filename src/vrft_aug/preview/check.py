@@ -7,22 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
 from vrft_aug.data.notes import Note, collecting
-from vrft_aug.data.open_all import check_pictures, pictures, sample
 from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.knowledge.told import known_bank
 from vrft_aug.nouns import Case, Task
 from vrft_aug.perception.spaces import BoxSpace
+from vrft_aug.preview.data_checks import audit_findings
 from vrft_aug.preview.run_checks import check_prompts, check_settings, check_stages, model_line
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import default_run
 from vrft_aug.scorer import Scorer
 from vrft_aug.tasks.constant_answers import ConstantAnswers, taskset_constants
 from vrft_aug.tasks.demonstrations import with_demonstrations
-from vrft_aug.tasks.find import all_cases
 from vrft_aug.tasks.frames import frames_without_model
 from vrft_aug.tasks.label_coverage import refuse_unused_labels
 from vrft_aug.tasks.taskset import TaskSet, load_taskset, stage_scorer
@@ -55,8 +51,9 @@ def check_recipe(recipe: Recipe, decode: bool = False) -> list[CheckedPart]:
 def check_all(recipe: Recipe, output: Path, decode: bool = False) -> tuple[list[CheckedPart], str]:
     """Every stage in order, then the evaluation, and a line on the model and the run in `output`.
 
-    Settings first, then data; pictures are opened, with `decode` all of all splits. Raises UserError for the
-    first thing that is wrong.
+    Settings first, then data, of which a sample of the pictures is opened and what needs none is audited;
+    with `decode` the audit is the whole one of `vrft data`, of all splits, with all pictures. Raises
+    UserError for the first thing that is wrong.
     """
     named_metrics(recipe)
     files = check_settings(recipe, output)
@@ -65,7 +62,7 @@ def check_all(recipe: Recipe, output: Path, decode: bool = False) -> tuple[list[
         known_bank(recipe, name)
     parts: list[CheckedPart] = []
     tasksets: list[tuple[TaskSet, ...]] = []
-    read: list[Case] = []
+    read: dict[tuple[str, str], Sequence[Case]] = {}  # by task and split
     for stage in recipe.stages:
         own: list[TaskSet] = []
         rollouts = stage.steps * stage.prompts_per_step * stage.generations if stage.method == "grpo" else 0
@@ -73,11 +70,11 @@ def check_all(recipe: Recipe, output: Path, decode: bool = False) -> tuple[list[
             with collecting() as notes:
                 taskset = load_taskset(recipe, part.task, "train", part.injection, space)
             refuse_unused_labels(recipe, taskset.task, taskset.cases)
+            read[part.task, "train"] = taskset.cases
             if part.demonstrations is not None:
                 path = recipe.root() / part.demonstrations
                 taskset = with_demonstrations(taskset, path, frames_without_model(taskset.task, recipe.model))
             scorer = stage_scorer(part, taskset)
-            read += taskset.cases
             own.append(taskset)
             checked = _part(stage.name, "train", taskset.task, taskset.cases, round(rollouts * share))
             checked = replace(checked, notes=_unsaid(notes, part.task, parts))
@@ -86,11 +83,12 @@ def check_all(recipe: Recipe, output: Path, decode: bool = False) -> tuple[list[
     wanted = recipe.evaluation
     with collecting() as notes:
         taskset = load_taskset(recipe, wanted.task, wanted.split, wanted.injection, space, wanted.limit)
-    _open_pictures([*read, *taskset.cases], recipe if decode else None)
+    read.setdefault((wanted.task, wanted.split), taskset.cases)
+    found = audit_findings(recipe, read, decode)
     longest = check_prompts(recipe, files, tasksets, taskset)
     check_stages(recipe, tasksets)
     judged = _part("evaluation", wanted.split, taskset.task, taskset.cases, 0)
-    parts.append(replace(judged, notes=_unsaid(notes, wanted.task, parts)))
+    parts.append(replace(judged, notes=(*_unsaid(notes, wanted.task, parts), *found)))
     return parts, model_line(recipe, files, longest, output)
 
 
@@ -98,18 +96,6 @@ def _unsaid(notes: Sequence[Note], task: str, parts: Sequence[CheckedPart]) -> t
     """Those that no part of the same task has had."""
     said = {note for part in parts if part.task == task for note in part.notes}
     return tuple(note for note in notes if note not in said)
-
-
-def _open_pictures(cases: Sequence[Case], all_of: Recipe | None) -> None:
-    """A sample of the pictures of these cases, or with `all_of` every picture of the recipe's tasks."""
-    if all_of is None:
-        check_pictures(sample(pictures(cases)))
-        return
-    images = pictures([*cases, *(case for name in all_of.tasks for case in all_cases(all_of, name))])
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("opening pictures", total=len(images))
-        check_pictures(images, lambda done: bar.advance(task, done))
 
 
 def _part(name: str, split: str, task: Task, cases: Sequence[Case], rollouts: int) -> CheckedPart:

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from vrft_aug.data.images import FileImage, decoded, decoding, header_size, open_picture
+from vrft_aug.data.row_faults import BadRow
 from vrft_aug.errors import UserError, shown
 from vrft_aug.nouns import ImageRef
 
@@ -54,7 +55,8 @@ class PictureFinder:
         """The pictures of a record, one or more; UserError where one is absent or there is none."""
         values = value if isinstance(value, list) else [value]
         if not values or any(one is None or one == "" for one in values):
-            raise UserError(f"{where} names no picture; expected a path, a list of them, base64 or bytes")
+            line = f"{where} names no picture; expected a path, a list of them, base64 or bytes"
+            raise BadRow("no picture named", line)
         return tuple(self._one(one, where, case) for one in values)
 
     def _one(self, value: Any, where: str, case: str) -> ImageRef:
@@ -89,7 +91,8 @@ class PictureFinder:
         path = next((at for at in (self.folder / name, self.root / name) if at.is_file()), self.folder / name)
         if path not in self._seen:
             if not path.is_file():
-                raise UserError(f"{where}: picture {path} does not exist; data.images names the folder")
+                line = f"{where}: picture {path} does not exist; data.images names the folder"
+                raise BadRow("a picture that is absent", line)
             header_size(path, case)
             self._seen.add(path)
         return FileImage(path, case)

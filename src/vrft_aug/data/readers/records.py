@@ -15,6 +15,7 @@ from vrft_aug.data.readers.case_names import data_name
 from vrft_aug.data.readers.record_files import Record, read_records
 from vrft_aug.data.readers.record_layouts import Layout, layout_of, listed, text_at, value_at
 from vrft_aug.data.readers.record_pictures import PictureFinder
+from vrft_aug.data.row_faults import BadRow, each_row
 from vrft_aug.data.settings import DataConfig
 from vrft_aug.data.splits import deal, split_name
 from vrft_aug.errors import UserError, nearest, shown
@@ -81,7 +82,8 @@ def read_questions(config: RecordsData, task: Task, root: Path, split: str) -> l
         counted[part] += 1
         own = text_at(record, layout.id) if layout.id else None
         if part == split:
-            cases.append(_case(record, f"{name}/{split}/{own or counted[part]}", layout, task, pictures))
+            with each_row():
+                cases.append(_case(record, f"{name}/{split}/{own or counted[part]}", layout, task, pictures))
     return cases
 
 
@@ -119,12 +121,14 @@ def _given_splits(
 def _case(record: Record, id: str, layout: Layout, task: Task, pictures: PictureFinder) -> Case:
     question = _IMAGE_TOKEN.sub(" ", text_at(record, layout.question) or "").strip()
     if not question:
-        raise UserError(f"{record.where}: {layout.question} (data.question) is empty; expected the question")
+        line = f"{record.where}: {layout.question} (data.question) is empty; expected the question"
+        raise BadRow("no question", line)
     answer = text_at(record, layout.answer)
     if answer is not None and (tagged := _ANSWER_TAGS.search(answer)):
         answer = tagged[1]
     if not answer:
-        raise UserError(f"{record.where}: {layout.answer} (data.answer) is empty; expected the answer")
+        line = f"{record.where}: {layout.answer} (data.answer) is empty; expected the answer"
+        raise BadRow("no answer", line)
     options = _options(record, layout) if task.kind == "choice" else ()
     if options:
         check_options(options, record.where, task)
@@ -147,9 +151,10 @@ def _target(answer: str, record: Record, task: Task) -> Target:
     for label in task.labels:
         if label.casefold() == answer.casefold():
             return Target(label=label)
-    raise UserError(
+    raise BadRow(
+        "an unknown label",
         f"{record.where}: label {shown(answer)} is not one of task {task.name!r}"
-        f"{nearest(answer, task.labels)}; it has {some(task.labels, 12)}"
+        f"{nearest(answer, task.labels)}; it has {some(task.labels, 12)}",
     )
 
 
