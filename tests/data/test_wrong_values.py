@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from helpers.data_files import save_arrays
 from helpers.good_sets import SETS, Made, copied, outcome
+from helpers.volume_files import patient, save_nifti, stored
 
 
 def table(old: str, new: str, count: int = -1, file: str = "t.csv") -> Callable[[Path], dict[str, Any]]:
@@ -150,6 +151,13 @@ def header(keyword: str, value: Any, file: str = "scans/v3/2.dcm") -> Callable[[
     return change
 
 
+def volume_for_a_picture(root: Path) -> dict[str, Any]:
+    """A table that names a NIfTI file."""
+    array, affine = stored(patient(), "RAS")
+    save_nifti(root / "images/a3.nii.gz", array, affine)
+    return table("a3.png", "a3.nii.gz")(root)
+
+
 def float_values(array: np.ndarray) -> np.ndarray:
     return array / 255
 
@@ -219,6 +227,12 @@ VALUES: list[tuple[str, str, Change, str | None]] = [
     ),
     ("csv", "a page that a picture does not have", settings(page=3), "has no page 3"),
     ("csv", "a picture under another suffix", renamed("images/a3.png", "images/a3.jpg"), "a3"),
+    (
+        "csv",
+        "a volume in place of a picture",
+        volume_for_a_picture,
+        r"a3\.nii\.gz .*it is a volume, of which reader volume shows slices",
+    ),
     ("xlsx", "a sheet that is not there", settings(sheet="Sheet9"), r"t\.xlsx has no sheet 'Sheet9'"),
     (
         "xlsx",

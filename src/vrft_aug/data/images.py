@@ -32,6 +32,7 @@ from vrft_aug.nouns import ImageRef
 PLAIN_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".j2k", ".gif")
 SUFFIXES = (*PLAIN_SUFFIXES, *dicom_suffixes)
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+VOLUMES = (".nii", ".nii.gz", ".mha", ".nrrd", ".mgz")  # whose users may take them for pictures
 LONGEST = 200  # times the shorter side; image processors refuse more
 REDUCED = 1  # of TIFF's tag 254: the page is a smaller copy of another
 
@@ -220,4 +221,6 @@ def decoding(path: Path, case: str) -> Iterator[None]:
         raise UserError(f"image {path}{of_case} cannot be decoded: {too_large()}") from None
     except BROKEN as error:
         reason = " ".join(str(error).split()).removesuffix(f" '{path}'")
+        if path.name.lower().endswith(VOLUMES):
+            reason = "it is a volume, of which reader volume shows slices"
         raise UserError(f"image {path}{of_case} cannot be decoded: {reason}") from None
