@@ -242,6 +242,33 @@ def test_the_last_rounds_images_are_gone_while_the_next_one_is_drawn(
     assert trainer._buffered_inputs is not None
 
 
+@pytest.mark.parametrize("penalty", [None, 1.1], ids=["shared", "stock sampling"])
+def test_a_round_holds_the_images_of_each_group_once(
+    policy_folder: Path, processor: Any, tmp_path: Path, penalty: float | None
+) -> None:
+    """Also where sampling or scoring falls back to stock, which wants the images of every row."""
+    settings: dict[str, Any] = {"gradient_accumulation_steps": 4, "beta": 0.1, "max_steps": 1}
+    if penalty is not None:
+        settings["repetition_penalty"] = penalty
+    stock = make_trainer(policy_folder, processor, tmp_path, **settings)
+    trainer = make_trainer(policy_folder, processor, tmp_path, **settings)
+    enable_prefix_sharing(trainer)
+    for one in (stock, trainer):
+        torch.manual_seed(1)
+        one.train()
+    held = [image for group in trainer._vrft_group_images for image in group["image_grid_thw"]]
+    assert len(held) == 5  # of four prompts, one with two
+    assert all("pixel_values" not in batch for batch in trainer._buffered_inputs)
+    whole = sharing.whole_batches(trainer)
+    assert sum(len(batch["image_grid_thw"]) for batch in whole) == 4 * 5
+    scores = []
+    for one, batches in ((stock, whole), (trainer, trainer._buffered_inputs)):
+        one.model.load_state_dict(stock.model.state_dict())
+        with torch.no_grad():
+            scores.append([float(one._compute_loss(one.model, dict(batch))) for batch in batches])
+    assert scores[1] == pytest.approx(scores[0], abs=1e-6)
+
+
 @pytest.fixture
 def model(policy_folder: Path) -> Any:
     return Qwen2_5_VLForConditionalGeneration.from_pretrained(policy_folder).eval()

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from vrft_aug.policy.prefix.patching import swapped
+from vrft_aug.training.prefix_sharing import whole_batches
 
 PARTS = ("sampling", "scoring", "forward", "backward", "optimiser", "other")
 
@@ -75,7 +76,7 @@ def compare(stock: Any, shared: Any) -> dict[str, float]:
     the tokens that each arm runs through its language model for the micro-batches as it cuts them.
     """
     shared.model.load_state_dict(stock.model.state_dict())
-    batches = shared._buffered_inputs
+    batches = whole_batches(shared)
     (stock_scores, stock_gradient), (scores, gradient) = (
         _scores_and_gradient(trainer, batches) for trainer in (stock, shared)
     )

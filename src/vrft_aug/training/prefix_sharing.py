@@ -24,12 +24,25 @@ from vrft_aug.policy.prefix.grouping import Groups, Inputs, group_rows, join_row
 from vrft_aug.policy.prefix.patching import swapped
 from vrft_aug.policy.prefix.sampling import decode_groups
 from vrft_aug.policy.prefix.scoring import score_completions
+from vrft_aug.policy.prefix.shared_images import group_images, split_once
 from vrft_aug.training.micro_batches import GROUP, group_ids, loss_share, shuffle_groups
 from vrft_aug.training.prompt_processing import OncePerPrompt
 
 logger = logging.getLogger(__name__)
 Caches = MutableMapping[Any, FeatureCache]
+IMAGES = "_vrft_group_images"  # of a trainer: the images of each group of the round, where they lie flat
 ROW_GROUPS = "_vrft_row_groups"  # of a trainer, while a call runs: the group of each of its rows, by number
+
+
+def whole_batches(trainer: Any) -> list[dict[str, Any]]:
+    """The micro-batches of the round that a trainer holds, with the images of every row as stock has them."""
+    shared = getattr(trainer, IMAGES, None)
+    if not shared:
+        return list(trainer._buffered_inputs)
+    return [
+        {**batch, **join_rows([shared[group] for group in batch[GROUP].tolist()])}
+        for batch in trainer._buffered_inputs
+    ]
 
 
 def enable_prefix_sharing(trainer: Any) -> bool:
@@ -70,11 +83,20 @@ def why_not(trainer: Any) -> str | None:
 def _processing_once(trainer: Any, stock: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(stock)
     def generate_and_score(inputs: Any) -> Any:
-        groups = group_ids(trainer, len(inputs))
-        processor = OncePerPrompt(trainer.processing_class, family_of(_causal_model(trainer, trainer.model)))
+        groups, family = group_ids(trainer, len(inputs)), family_of(_causal_model(trainer, trainer.model))
+
+        def numbers(rows: int) -> list[int]:
+            return group_ids(trainer, rows).tolist()
+
+        processor = OncePerPrompt(trainer.processing_class, family, numbers)
+        setattr(trainer, IMAGES, None)  # those of the last round
         with swapped(trainer, "processing_class", processor), swapped(trainer, ROW_GROUPS, groups.tolist()):
             output = stock(inputs)
         output[GROUP] = groups
+        if output.get("image_grid_thw") is not None:
+            shared = group_images(family, output, output["num_images"], group_rows(groups.tolist(), eq))
+            setattr(trainer, IMAGES, shared)
+            output = {name: value for name, value in output.items() if name not in family.image_fields}
         return output
 
     return generate_and_score
@@ -114,6 +136,8 @@ def _loss_of_groups(trainer: Any, stock: Callable[..., Any]) -> Callable[..., An
     @wraps(stock)
     def compute_loss(model: Any, inputs: Any) -> Any:
         groups = inputs.get(GROUP)
+        if groups is not None and (shared := getattr(trainer, IMAGES, None)):
+            inputs = {**inputs, **join_rows([shared[group] for group in dict.fromkeys(groups.tolist())])}
         with swapped(trainer, ROW_GROUPS, None if groups is None else groups.tolist()):
             return stock(model, inputs) * loss_share(trainer, inputs)
 
@@ -135,13 +159,13 @@ def generate_shared(
     `images` (B,) counts the images of each row, `numbers` (B,) names its group; without, rows are compared.
     `custom_generate` samples where prompts cannot be shared; `log_probs` is filled as `decode_groups` does.
     """
-    told = {} if log_probs is None else {"log_probs": log_probs}
-    rows, reason = _rows(family_of(model), inputs, images)
+    told: dict[str, Any] = {} if log_probs is None else {"log_probs": log_probs}
+    rows, reason = _rows(family_of(model), inputs, images, numbers)
     if reason := _why_not_sample(generation_config) or reason:
         _say_once(f"sampling runs without prefix sharing: {reason}")
-        if custom_generate is not None:
-            inputs |= {"custom_generate": custom_generate, **told}
-        return stock(generation_config=generation_config, **inputs)
+        told = {} if custom_generate is None else {**told, "custom_generate": custom_generate}
+        whole = join_rows(rows) if rows else inputs
+        return stock(generation_config=generation_config, **whole, **told)
     groups = _groups(rows, numbers)
     return stock(
         **join_rows([rows[row] for row in groups.first]),
@@ -165,17 +189,16 @@ def _groups(rows: Sequence[Inputs], numbers: Sequence[int] | None) -> Groups:
 
 
 def _rows(
-    family: Family, inputs: dict[str, Any], images: list[int]
+    family: Family, inputs: dict[str, Any], images: list[int], numbers: Sequence[int] | None
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """The inputs of each row, or why they cannot be told apart."""
+    """The inputs of each row, and why they cannot be shared; no rows where they cannot be told apart."""
     if unknown := set(inputs) - family.token_fields - family.image_fields:
         return [], f"the batch holds {', '.join(sorted(unknown))}"
-    if not inputs["attention_mask"][:, -1].all():
-        return [], "prompts are not padded on the left"
     try:
-        return family.split(inputs, images), None
+        rows = split_once(family, inputs, images, None if numbers is None else group_rows(numbers, eq))
     except ValueError as error:
         return [], str(error)
+    return rows, None if inputs["attention_mask"][:, -1].all() else "prompts are not padded on the left"
 
 
 def _log_probs(
@@ -202,15 +225,17 @@ def _log_probs(
     prompts = {"input_ids": input_ids, "attention_mask": attention_mask}
     prompts |= {name: value for name, value in fields.items() if value is not None}
     prompts = {name: v[:, :length] if name in family.token_fields else v for name, v in prompts.items()}
-    rows, reason = _rows(family, prompts, num_images or [0] * len(input_ids))
+    numbers = getattr(trainer, ROW_GROUPS, None)
+    rows, reason = _rows(family, prompts, num_images or [0] * len(input_ids), numbers)
     if reason:
         _say_once(f"log-probabilities run without prefix sharing: {reason}")
+        whole = join_rows(rows) if rows else {}
+        fields |= {name: whole[name] for name in whole if name in family.image_fields}
         return stock(  # type: ignore[no-any-return]
             model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss,
             num_images=num_images, **fields,
         )  # fmt: skip
     ids, mask = input_ids[:, length:], attention_mask[:, length:]
-    numbers = getattr(trainer, ROW_GROUPS, None)
     with trainer.accelerator.autocast(), _serving(features, causal.base_model):
         parts = []
         for a in range(0, len(rows), step):

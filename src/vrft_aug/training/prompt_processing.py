@@ -6,7 +6,7 @@ processed in the first call alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from operator import eq
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from vrft_aug.policy.prefix.family import Family
 from vrft_aug.policy.prefix.grouping import Groups, Inputs, group_rows, join_rows
 from vrft_aug.policy.prefix.patching import swapped
+from vrft_aug.policy.prefix.shared_images import join_once
 
 
 class OncePerPrompt:
@@ -22,10 +23,14 @@ class OncePerPrompt:
     Args:
         processor: a processor of transformers.
         family: of the model that its inputs are for.
+        numbers: gives the group of each of B rows; then images are in the batch once for each group, see
+            `policy/prefix/shared_images.py`.
     """
 
-    def __init__(self, processor: Any, family: Family) -> None:
-        self._processor, self._family = processor, family
+    def __init__(
+        self, processor: Any, family: Family, numbers: Callable[[int], Sequence[int]] | None = None
+    ) -> None:
+        self._processor, self._family, self._numbers = processor, family, numbers
         self._images = _OnceInARow(processor.image_processor)
 
     def __getattr__(self, name: str) -> Any:
@@ -55,7 +60,10 @@ class OncePerPrompt:
 
     def _repeated(self, inputs: Inputs, images: Sequence[int], groups: Groups) -> dict[str, Any]:
         rows = self._family.split(inputs, [images[row] for row in groups.first])
-        return join_rows([rows[group] for group in groups.index])
+        repeated = [rows[group] for group in groups.index]
+        if self._numbers is None:
+            return join_rows(repeated)
+        return join_once(self._family, repeated, group_rows(self._numbers(len(repeated)), eq))
 
 
 class _OnceInARow:

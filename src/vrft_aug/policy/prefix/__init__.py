@@ -4,6 +4,7 @@ GRPO samples G completions for each prompt, and stock TRL repeats the prompt and
 processor, in sampling, and in every forward and backward. Here each of these happens once per prompt:
 
 - `grouping`: which rows of a batch hold the same prompt with the same images
+- `shared_images`: batches hold the images of a group once
 - `features`: a frozen vision tower runs once per image of the whole run
 - `packing`: prompts and completions lie in one sequence, every prompt once, no padding
 - `attention`, `decoding`, `split_softmax`, `row_order`: completions attend to the one copy of their prompt
