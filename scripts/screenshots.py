@@ -1,8 +1,8 @@
-"""Takes the screenshots of the README: the viewer and the report of a run.
+"""Takes the screenshots of the documents: the viewer and the report of a run, the matrix of a knowledge bank.
 
     python scripts/screenshots.py runs/demo/vrft-aug-0 [runs/demo/rft-0 ...]
 
-Needs Chromium. Writes docs/images/viewer.png, viewer-dark.png and report.png.
+Needs Chromium. Writes docs/images/viewer.png, viewer-dark.png, report.png and matrix.png.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 
 import uvicorn
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from vrft_aug.knowledge.bank import load_bank
+from vrft_aug.report.bank_matrix import bank_matrix, write_matrix
 from vrft_aug.report.page import write_report
 from vrft_aug.view.run_index import open_runs
 from vrft_aug.view.server import make_app
 
 OUTPUT = Path("docs/images")
+BANK = "idrid"
 
 
 def main() -> None:
@@ -51,6 +55,12 @@ def main() -> None:
             page = browser.new_page(viewport={"width": 1180, "height": 1500}, color_scheme="light")
             page.goto(write_report(folders[0]).resolve().as_uri())
             page.screenshot(path=OUTPUT / "report.png")
+            page = browser.new_page(viewport={"width": 820, "height": 1000}, color_scheme="light")
+            with TemporaryDirectory() as folder:
+                matrix = Path(folder) / "matrix.html"
+                write_matrix(bank_matrix(BANK, load_bank(BANK)), matrix)
+                page.goto(matrix.as_uri())
+                page.screenshot(path=OUTPUT / "matrix.png")
             browser.close()
     finally:
         server.should_exit = True

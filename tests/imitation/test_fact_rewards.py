@@ -196,3 +196,42 @@ def test_a_bank_that_cannot_judge_is_told_before_the_run() -> None:
     with pytest.raises(UserError, match=r"lists no findings \(typical, excludes\) of 'mild'"):
         scorer(GRADE, silent, consistency=1)
     assert scorer(GRADE, BANK, consistency=1, grounding=1)
+
+
+SHAPES = KnowledgeBank.model_validate(
+    {
+        "name": "shapes", "title": "t", "author": "a", "reviewed": False, "sources": ["x"],
+        "findings": {
+            "oval": {"excludes": ["round", "irregular"]}, "round": {"excludes": ["irregular"]},
+            "irregular": [],
+            "deposits": {"includes": ["deposits nearby"]}, "deposits nearby": ["within one disc diameter"],
+        },
+        "classes": {
+            "benign": {"definition": "d", "typical": ["oval"], "may": ["round"], "unlikely": ["irregular"]},
+            "far": {"definition": "d", "defining": ["deposits"], "typical": ["no deposits nearby"]},
+        },
+    }
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "value"),
+    [
+        ("benign", "Oval or round.", 1),
+        ("benign", "Oval, sometimes round.", 1),
+        ("benign", "Oval or (less often) round.", 1),
+        ("benign", "Oval and round.", 0.25),
+        ("benign", "Oval. Round.", 0.25),
+        ("benign", "Oval or round or irregular.", pytest.approx(0.8 * 0.25)),  # of the first and the last one
+        ("benign", "Not oval, or an oval one.", 1),
+        ("benign", "Oval. Not oval.", 0),
+        ("far", "No deposits within one disc diameter.", 1),  # others may lie further off
+        ("far", "Deposits, none within one disc diameter.", 1),
+        ("far", "No deposits.", 0.25),
+    ],
+)
+def test_alternatives_and_denials_for_a_place_are_no_contradictions(
+    label: str, text: str, value: float
+) -> None:
+    task = Task("t", "classify", "?", tuple(SHAPES.classes))
+    assert consistency(Answer(label, None, text), NOTHING, task, SHAPES) == value

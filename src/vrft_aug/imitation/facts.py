@@ -221,6 +221,8 @@ def _clashes(
     """
     clashes = []
     for name in sorted(said.present & denied_whole):
+        if frozenset({name}) in said.alternatives:  # "no mass, or a mass that ..."
+            continue
         clashes.append(f"says and denies {name}")
         if stated[name] == "right":
             stated[name] = "nothing"
@@ -229,6 +231,6 @@ def _clashes(
         f"says {one} and {two}, which exclude each other"
         for place, one in enumerate(seen)
         for two in seen[place + 1 :]
-        if two in graph.apart[one]
+        if two in graph.apart[one] and frozenset({one, two}) not in said.alternatives
     ]
     return clashes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 from vrft_aug.imitation.measures import measured
@@ -36,6 +37,7 @@ class Reading:
     """All mentions of a text in order, and the canonical names that follow from them."""
 
     mentions: tuple[Mention, ...]
+    alternatives: frozenset[frozenset[str]] = frozenset()  # pairs that an "or" leaves open: "oval or round"
 
     @cached_property
     def present(self) -> frozenset[str]:
@@ -89,6 +91,17 @@ def _read(text: str, words: Lexicon) -> Reading:
     for number, term in enumerate(terms):
         last = judged.get(number, last)
         mentions.append(_mention(term, last, tokens[term.first].start, tokens[term.last - 1].end))
+    pairs = []
+    for number, (term, after) in enumerate(pairwise(terms)):
+        between = {token.word for token in tokens[term.last : after.first]}
+        if between & _OR and between <= _OR | _BESIDE_OR:
+            pairs.append(frozenset({term.finding, after.finding}))
+        elif not between and after.finding in words.findings[term.finding].includes:
+            one = mentions[number]
+            if (
+                one.polarity == "absent" and term.first != after.first
+            ):  # "no deposit within one disc diameter"
+                mentions[number] = one._replace(polarity="open", why="denied for a place or kind alone")
     places = {id(term): index for index, term in enumerate(terms)}
     for figure in measured(tokens, terms, words.measures):
         of = mentions[places[id(figure.of)]]
@@ -102,9 +115,11 @@ def _read(text: str, words: Lexicon) -> Reading:
         else:
             polarity = "present" if figure.stated else "absent"
         mentions.append(Mention(figure.finding, figure.start, figure.end, polarity, figure.why, of.side))
-    return Reading(tuple(sorted(mentions, key=lambda one: one.start)))
+    return Reading(tuple(sorted(mentions, key=lambda one: one.start)), frozenset(pairs))
 
 
+_OR = frozenset({"or", "sometimes"})  # between two findings of which either may be meant
+_BESIDE_OR = frozenset((",", "(", ")", "less", "more", "mostly", "often", "a", "an"))
 _FIGURE = "denied for a count or size alone"
 
 
