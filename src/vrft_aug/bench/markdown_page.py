@@ -39,7 +39,9 @@ LIMITS = """## What limits it
   above it: the vision tower runs G times less often, prompts are not padded, and TRL scores the vocabulary
   at every position of prompt and completion where there is no Triton, ours at the completions' alone.
 - Sampling writes tokens one after another, for every completion; only the prefill and the reading of the
-  prompt's keys are shared. It is the largest part of what remains.
+  prompt's keys are shared. It is the largest part of what remains. Decoders of Llama's kind take a short step
+  (`policy/prefix/decoder_step.py`: joined projections, no layers' Python), which is held against the model's
+  own forward once; other families, models under autocast, and adapters on bfloat16 decode by their own.
 - Few completions, long ones, or a short prompt leave little to share: the tables above.
 - Left aside: repeating the prompt's keys for each completion (simpler, but it copies P keys G times in each
   layer; other devices and sliding windows still do it). Not tried, from reading the code: transformers'
