@@ -61,6 +61,8 @@ def test_a_whole_road_tells_nothing_of_the_headers(tmp_path: Path) -> None:
     run = work / "run"
     printed = {
         "check": vrft("check", str(file), "--decode"),
+        "data": vrft("data", str(file), "--html", str(work / "data.html"), "--json", str(work / "data.json")),
+        "data of a path": vrft("data", str(root / "scans"), "--html", str(work / "path.html")),
         "check as JSON": vrft("check", str(file), "--json"),
         "prompt": vrft("prompt", str(file)),
         "train": vrft("train", str(file), "--output", str(run)),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def data(
     source: Annotated[
-        str | None, typer.Argument(metavar="RECIPE|PATH", help="A recipe, a folder of pictures, a picture.")
+        str | None, typer.Argument(metavar="RECIPE|PATH", help="A recipe, or a folder or file of data.")
     ] = None,
     more: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides; with --markdown more audits.")
@@ -40,7 +40,9 @@ def data(
         _list_readers(json_file)
         return
     if source is None:
-        raise UserError("vrft data needs a recipe, a folder or a picture; or --readers: what can be read")
+        raise UserError(
+            "vrft data needs a recipe, or a folder or file of data; or --readers: what can be read"
+        )
     if markdown is not None:
         from vrft_aug.preview.audit.audit_markdown import write_audits_page
 
@@ -68,7 +70,8 @@ def data(
 
 def _audit(source: str, overrides: list[str]) -> tuple[Audit, dict[str, Case]]:
     """A path that exists and is no recipe is read as it is; all else is a recipe."""
-    from vrft_aug.preview.audit.audit import audit_path, audit_recipe
+    from vrft_aug.preview.audit.audit import audit_recipe
+    from vrft_aug.preview.path_audit import audit_path
     from vrft_aug.recipe.file import RUN_RECIPE, load_recipe, shipped_recipes
 
     path = Path(source)

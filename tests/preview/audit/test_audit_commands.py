@@ -16,8 +16,8 @@ from helpers.scan_questions import rows_with, save_questions
 from helpers.scans import Scans, draw_scan, named
 from vrft_aug.cli import app
 from vrft_aug.data.finding_kinds import FINDING_KINDS
-from vrft_aug.preview.audit.audit import audit_path
 from vrft_aug.preview.audit.saved_audit import load_audit
+from vrft_aug.preview.path_audit import audit_path
 from vrft_aug.recipe.file import load_recipe, save_recipe
 
 
@@ -134,7 +134,7 @@ def folder(root: Path, *places: str, each: int = 4) -> Path:
 def test_a_folder_of_classes_and_splits_is_read_by_its_names(tmp_path: Path) -> None:
     top = folder(tmp_path / "xray", "train/NORMAL", "train/SICK", "val/NORMAL", "test/NORMAL", "test/SICK")
     draw_scan(0).save(top / "test" / "SICK" / "9.png")  # train/NORMAL/0.png
-    audit, cases = audit_path(top)
+    audit, cases = audit_path(top, lambda what, done, of: None)
     (task,) = audit.tasks
     assert task.kind == "classify"
     assert [(one.split, one.cases, one.labels) for one in task.splits] == [
@@ -160,6 +160,21 @@ def test_a_folder_without_classes_is_audited_for_its_pictures(tmp_path: Path) ->
     assert code == 0 and "1 pictures opened" in said
 
 
+def test_a_table_is_read_as_a_first_recipe_would(tmp_path: Path) -> None:
+    scans = Scans(tmp_path)
+    scans.add(scans.picture(0), "again.png", "along", "test", "q")
+    scans.save()
+    (tmp_path / "mine.yaml").unlink()
+    audit, _ = audit_path(tmp_path / "scans" / "table.csv", lambda what, done, of: None)
+    assert audit.name == "table.csv" and audit.pictures == 49
+    assert [(one.split, one.cases) for one in audit.tasks[0].splits] == [
+        ("train", 24), ("validation", 12), ("test", 13)
+    ]  # fmt: skip
+    assert named(audit)["copies-across-splits"].count == 1
+    assert any("label" in note for note in audit.tasks[0].notes)  # what was guessed
+    assert list(tmp_path.iterdir()) == [tmp_path / "scans"]  # no recipe is left behind
+
+
 # Wrong inputs ---------------------------------------------------------------------------------------------
 
 
@@ -170,10 +185,10 @@ def test_wrong_inputs_end_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "cut.json").write_text('{"name": ')
     folder(tmp_path / "films", "a")
     for words, told in (
-        ((), "needs a recipe, a folder or a picture"),
+        ((), "needs a recipe, or a folder or file of data"),
         (("no-such-recipe",), "no shipped recipe is called 'no-such-recipe'"),
         ((str(tmp_path / "empty"),), "has no pictures in it"),
-        ((str(tmp_path / "t.csv"),), "is no picture; expected a recipe"),
+        ((str(tmp_path / "t.csv"),), "t.csv"),
         ((str(tmp_path / "films"), "seed=1"), "is no recipe, which overrides are of"),
         (
             (str(tmp_path / "old.json"), "--markdown", str(tmp_path / "p.md")),

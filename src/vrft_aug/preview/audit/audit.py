@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from vrft_aug.data.open_all import on_all_cores, refuse_broken
@@ -26,12 +25,11 @@ from vrft_aug.preview.audit import (
 from vrft_aug.preview.audit.audited import AuditedTask, Finding, Pictures
 from vrft_aug.preview.audit.model_sizes import lost_detail, what_is_seen
 from vrft_aug.preview.audit.near_search import near_pairs
-from vrft_aug.preview.audit.path_cases import read_path
 from vrft_aug.preview.audit.picture_facts import PictureFacts, measure_picture, picture_key
 from vrft_aug.preview.audit.saved_audit import Audit, SplitCount, TaskAudit
 from vrft_aug.preview.audit.shortcuts import nuisance_aucs, shortcut_findings
 from vrft_aug.preview.audit.task_reading import ReadTask, read_tasks
-from vrft_aug.recipe.schema import ModelConfig, Recipe
+from vrft_aug.recipe.schema import Recipe
 
 Progress = Callable[[str, int, int], None]  # (what is done, how many are done, of how many)
 Finder = Callable[[AuditedTask], Iterable[Finding]]
@@ -55,7 +53,6 @@ FINDERS: tuple[Finder, ...] = (
     picture_findings.mixed_kinds,
     patient_findings.unknown_patients,
 )
-PATH_MODEL = "Qwen/Qwen2.5-VL-3B-Instruct"  # whose view is told where no recipe names a model
 ORDER = {"wrong": 0, "warning": 1, "note": 2}
 
 
@@ -113,18 +110,10 @@ def audit_recipe(
     return audit, {case.id: case for task in tasks for case in _cases(task)}
 
 
-def audit_path(path: Path, progress: Progress = lambda what, done, of: None) -> tuple[Audit, dict[str, Case]]:
-    """The audit of a folder of pictures, or of one, without a recipe; as Qwen2.5-VL would see them."""
-    task = read_path(path)
-    view = model_view(ModelConfig(name=PATH_MODEL))
-    return audit_tasks(path.name or str(path), [task], view, progress), {c.id: c for c in _cases(task)}
-
-
 def quick_findings(tasks: Sequence[ReadTask]) -> list[Finding]:
     """What can be found without opening a picture: the same file counts as the same picture."""
     images, shown = _pictures(tasks)
-    facts = [PictureFacts(pixel_hash=str(place), span=255) for place in range(len(images))]
-    pictures = Pictures(facts)
+    pictures = Pictures([PictureFacts()] * len(images), unopened=True)
     audited = [_audited(task, places, pictures) for task, places in zip(tasks, shown, strict=True)]
     findings = [finding for data in audited for find in QUICK for finding in find(data)]
     return [*findings, *duplicate_findings.copies_across_tasks(audited)]

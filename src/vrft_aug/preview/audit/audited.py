@@ -41,19 +41,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures of an audit, each once, by their places in `facts`."""
+    """Pictures, each once, by their places in `facts`; nothing is known of `unopened` ones."""
 
     facts: Sequence[PictureFacts]
     near: Sequence[NearPair] = ()
+    unopened: bool = False
 
-    def content(self, place: int) -> str:
-        """Equal for pictures of equal pixels."""
-        return self.facts[place].pixel_hash
+    def content(self, place: int) -> Hashable:
+        """Equal for pictures of equal pixels; of unopened ones each is its own."""
+        return place if self.unopened else self.facts[place].pixel_hash
 
     @cached_property
-    def places(self) -> Mapping[str, list[int]]:
+    def places(self) -> Mapping[Hashable, Sequence[int]]:
         """Content -> the pictures that have it; neither broken nor blank ones."""
-        found: defaultdict[str, list[int]] = defaultdict(list)
+        if self.unopened:
+            return {place: (place,) for place in range(len(self.facts))}
+        found: defaultdict[Hashable, list[int]] = defaultdict(list)
         for place, one in enumerate(self.facts):
             if one.error is None and one.span > 0:
                 found[one.pixel_hash].append(place)
@@ -73,9 +76,9 @@ class AuditedTask:
     accept: frozenset[str] = field(default_factory=frozenset)
 
     @cached_property
-    def cases_of(self) -> Mapping[str, list[int]]:
+    def cases_of(self) -> Mapping[Hashable, list[int]]:
         """Content of a picture -> the cases that show it, by their places; neither broken nor blank ones."""
-        found: defaultdict[str, list[int]] = defaultdict(list)
+        found: defaultdict[Hashable, list[int]] = defaultdict(list)
         for case, places in enumerate(self.shown):
             for content in dict.fromkeys(self.pictures.content(place) for place in places):
                 if content in self.pictures.places:

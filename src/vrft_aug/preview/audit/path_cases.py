@@ -24,11 +24,10 @@ def read_path(path: Path) -> ReadTask:
     """
     files = [path] if path.is_file() else sorted(_pictures(path))
     top = path.parent if path.is_file() else path
-    if not files or any(file.suffix.lower() not in SUFFIXES for file in files):
-        what = "is no picture" if path.is_file() else "has no pictures in it"
+    if not files:
         raise UserError(
-            f"{path} {what}; expected a recipe, a folder of pictures ({', '.join(SUFFIXES[:3])}, ...), or a "
-            "picture; tables and other data need a recipe (vrft data --readers)"
+            f"{path} has no pictures in it ({', '.join(SUFFIXES[:3])}, ...); expected a recipe, pictures, "
+            "or data that vrft init --from knows"
         )
     folders = [_folder(file.relative_to(top)) for file in files]
     classes = Counter(folders)
@@ -44,6 +43,11 @@ def read_path(path: Path) -> ReadTask:
         cases[_split(name)].append(Case(id, (FileImage(file, id),), target))
     how = "labels are the folders" if labelled else "no labels: the folders tell none apart"
     return ReadTask(task, {split: own for split, own in cases.items() if own}, notes=(how,))
+
+
+def is_picture(path: Path) -> bool:
+    """Whether it is one file, by its name a picture."""
+    return path.is_file() and path.name.lower().endswith(SUFFIXES)
 
 
 def _pictures(folder: Path) -> Iterator[Path]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ DEEP = {"I;16": 16, "I;16B": 16, "I;16L": 16, "I": 32, "F": 32, "1": 1}  # bits 
 STANDARD_TABLE = 3689
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PictureFacts:
     """A picture measured; one that cannot be opened has `error` and nothing else."""
 
@@ -84,13 +85,18 @@ def measure_picture(image: ImageRef) -> PictureFacts:
 
 def picture_key(image: Any) -> Any:
     """What makes two references the same picture: all that says where it lies, not for which case."""
-    if not is_dataclass(image) or isinstance(image, type):
-        return id(image)
-    said = ((one.name, getattr(image, one.name)) for one in fields(image) if one.name not in _OF_CASE)
-    return tuple((name, value) for name, value in said if value is not None)
+    names = _places_of(image.__class__)
+    said = ((name, getattr(image, name)) for name in names)
+    places = (name + str(value) if isinstance(value, Path) else (name, value) for name, value in said)
+    return tuple(one for one in places if isinstance(one, str) or one[1] is not None) or id(image)
 
 
-_OF_CASE = {"case", "expected", "annotations"}
+@cache
+def _places_of(kind: Any) -> tuple[str, ...]:
+    """The fields of a reference that say where the picture lies; () of what is no dataclass."""
+    if not is_dataclass(kind):
+        return ()
+    return tuple(one.name for one in fields(kind) if one.name not in ("case", "expected", "annotations"))
 
 
 def file_of(image: ImageRef) -> Path | None:
