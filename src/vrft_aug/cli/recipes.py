@@ -118,6 +118,8 @@ def prompt(
     for image in view.images:
         (width, height), (seen_width, seen_height) = image.original, image.processed
         typer.echo(f"image {width} x {height}, seen as {seen_width} x {seen_height}, {image.tokens} tokens")
+    if view.boxes:
+        typer.echo(view.boxes)
     parts = ", ".join(f"{part} {length}" for part, length in view.parts.items())
     counted = (
         f"{view.tokens} tokens in all" if view.tokens is not None else "tokens not counted (--tokens); words"

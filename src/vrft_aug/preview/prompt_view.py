@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from vrft_aug.errors import UserError, nearest
 from vrft_aug.knowledge.count import Count, injection_count, words
 from vrft_aug.knowledge.told import told_bank
-from vrft_aug.nouns import Prompt
-from vrft_aug.perception.model_view import model_view
+from vrft_aug.nouns import Case, Prompt, Task
+from vrft_aug.perception.model_view import View, model_view
 from vrft_aug.prompt import build_prompt
 from vrft_aug.recipe.model_folder import model_folder
 from vrft_aug.recipe.schema import Injection, ModelConfig, Recipe
 from vrft_aug.tasks.find import find_cases, first_case
+from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.task import make_task
 
 IMAGE_TOKENS = re.compile(r"(<\|image_pad\|>)+")
@@ -39,6 +40,7 @@ class PromptView:
     images: tuple[ImageView, ...]
     tokens: int | None  # of the whole prompt; None where the tokenizer was not asked
     parts: Mapping[str, int]  # tokens by part, which add up; words of the texts where it was not asked
+    boxes: str = ""  # of a localise task: which pixels its coordinates are, in words, with a true box
 
 
 def view_prompt(
@@ -65,9 +67,28 @@ def view_prompt(
     sizes = [image.open().size for image in case.images]
     images = tuple(ImageView(size, view.frame(size).processed, view.image_tokens(size)) for size in sizes)
     if load is False or (load is None and model_folder(recipe.model) is None):
-        return PromptView(case.id, task_name, _plain_text(prompt), images, None, _text_parts(prompt, words))
+        plain, lengths = _plain_text(prompt), _text_parts(prompt, words)
+        return PromptView(case.id, task_name, plain, images, None, lengths, _box_words(task, case, view))
     text, tokens, parts = _rendered(recipe.model, prompt)
-    return PromptView(case.id, task_name, text, images, tokens, parts)
+    return PromptView(case.id, task_name, text, images, tokens, parts, _box_words(task, case, view))
+
+
+def _box_words(task: Task, case: Case, view: View) -> str:
+    """Which pixels or units the coordinates are, how far they go, and a true box in both."""
+    frame = case_frame(task, case, view.frame)
+    if frame is None:
+        return ""
+    (right, bottom), (width, height) = frame.extent, frame.original
+    said = f"boxes are asked for in {frame.space.meaning}: x from 0 to {right}, y from 0 to {bottom}"
+    if (right, bottom) != (width, height):
+        said += f"; the original has {width} x {height}"
+    if not case.target.boxes:
+        return said
+    box = case.target.boxes[0]
+    there = ", ".join(f"{corner:g}" for corner in (box.x1, box.y1, box.x2, box.y2))
+    here = ", ".join(f"{corner:g}" for corner in frame.spoken(box))
+    of = f" of {box.label}" if box.label else ""
+    return f"{said}. The true box{of}, in the data [{there}], is [{here}] to the model"
 
 
 def _asked(recipe: Recipe, stage_name: str | None) -> tuple[str, Injection]:
