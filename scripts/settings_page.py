@@ -39,9 +39,9 @@ All that a recipe may say, from the schema that checks it: a key that stands now
 nearest one named. An override says the same on the command line, `stages.grade.steps=10`. What a setting does
 in full is in the pages on [readers](readers.md), [rewards](rewards.md), [metrics](metrics.md),
 [answers](answers.md), [pictures](pictures.md), [localisation](../concepts/localisation.md),
-[questions](../how-to/questions.md) and [knowledge](../how-to/knowledge.md). Paths are relative to the data root
-(`data_root`, which starts at the recipe's own folder), but for those of banks, models and demonstrations, which
-start at the recipe.
+[questions](../how-to/questions.md) and [knowledge](../how-to/knowledge.md). Paths start at the data root
+(`data_root`, which starts at the recipe's own folder), but those of banks, models and demonstrations at
+the recipe.
 
 """
 RECIPE = {
