@@ -121,8 +121,6 @@ TOLD = {
     "RandomSplit.seed": "of the draw",
     "RandomSplit.test": "share of the patients",
     "RandomSplit.stratify": "equal shares of every label",
-    "reader": "its name, here or of an installed package; or `module:function`",
-    "unused_labels": "a label that no case has: a model would be paid for never naming it",
     "options": "what the function is called with beside root, split and task",
     "images": "the folder that the names of pictures begin at",
     "image_column": "the column of the pictures' names",
@@ -247,15 +245,22 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def meaning_of(model: type[BaseModel], name: str) -> str:
-    """The comment beside the field, else what is told here; KeyError where there is neither."""
+    """The comment beside the field, else its docstring, else what is told here; KeyError without any."""
     owner = next(base for base in model.__mro__ if name in inspect.get_annotations(base))
     for key in (f"{owner.__name__}.{name}", None, name):
-        if key is None and (comment := _comments(owner).get(name)):
+        if key is None and (comment := _comments(owner).get(name) or _arguments(owner).get(name)):
             return comment
         if key in TOLD:
             USED.add(key)
             return TOLD[key]
     raise KeyError(f"no comment beside {owner.__module__}.{owner.__name__}.{name}, and none in TOLD")
+
+
+def _arguments(owner: type) -> Mapping[str, str]:
+    """What the section `Args:` of a class's docstring says of each field."""
+    told = inspect.cleandoc(owner.__doc__ or "").partition("Args:\n")[2]
+    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", told, re.MULTILINE)
+    return {name: " ".join(text.split()).removesuffix(".") for name, text in found}
 
 
 @cache
