@@ -13,13 +13,15 @@ SEED = 7
 WORDS = "hard exudates are bright yellow deposits with sharp edges near the macula . "
 
 
-def make_trainer(shape: Shape, shared: bool, folder: Path) -> Any:
+def make_trainer(shape: Shape, shared: bool, folder: Path, device: str = "cpu") -> Any:
     """A trl.GRPOTrainer for `shape` with a random Qwen2.5-VL, with or without prefix sharing."""
     from datasets import Dataset
     from transformers import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
 
+    from vrft_aug.policy.adapters import lora_config
     from vrft_aug.policy.load import quiet_libraries
+    from vrft_aug.recipe.schema import ModelConfig
     from vrft_aug.training.prefix_sharing import enable_prefix_sharing
 
     quiet_libraries()
@@ -34,8 +36,9 @@ def make_trainer(shape: Shape, shared: bool, folder: Path) -> Any:
         max_steps=1,
         learning_rate=1e-4,
         seed=SEED,
-        bf16=False,
-        use_cpu=True,
+        bf16=shape.adapter,
+        use_cpu=device == "cpu",
+        dataloader_pin_memory=device == "cuda",
         gradient_checkpointing=shape.checkpointing,
         shuffle_dataset=False,
         report_to=[],
@@ -49,6 +52,7 @@ def make_trainer(shape: Shape, shared: bool, folder: Path) -> Any:
         config,
         train_dataset=Dataset.from_list(_rows(shape, processor)),
         processing_class=processor,
+        peft_config=lora_config(ModelConfig(lora={"r": 16})) if shape.adapter else None,
     )
     trainer.remove_callback(PrinterCallback)
     if shared and not enable_prefix_sharing(trainer):
@@ -86,9 +90,14 @@ def _model(shape: Shape, processor: Any) -> Any:
     text.hidden_size, text.num_hidden_layers = size.hidden, size.layers
     text.num_attention_heads, text.num_key_value_heads = size.heads, size.key_value_heads
     text.intermediate_size, text.layer_types = size.intermediate, ["full_attention"] * size.layers
-    config.vision_config.out_hidden_size = size.hidden
+    text.vocab_size = size.vocabulary or text.vocab_size
+    for name, value in {**size.vision, "out_hidden_size": size.hidden}.items():
+        setattr(config.vision_config, name, value)
+    half = size.hidden // size.heads // 2  # of a head: time, height and width share it as in Qwen2.5-VL
+    text.rope_parameters["mrope_section"] = [half // 4, 3 * half // 8, 3 * half // 8]
     torch.manual_seed(SEED)
-    return AutoModelForImageTextToText.from_config(config, dtype=torch.float32)
+    dtype = torch.bfloat16 if shape.adapter else torch.float32
+    return AutoModelForImageTextToText.from_config(config, dtype=dtype)
 
 
 def _rows(shape: Shape, processor: Any) -> list[dict[str, Any]]:

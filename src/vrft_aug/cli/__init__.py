@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from vrft_aug.cli import bank_tools, bench, data, recipes, runs, view
+from vrft_aug.cli import bank_tools, bench, data, fitness, recipes, runs, view
 from vrft_aug.cli.common import SETTINGS, OneLineErrors
 from vrft_aug.cli.compare import compare
 from vrft_aug.cli.drafts import traces
@@ -39,6 +39,7 @@ for command in (
     view.view,
     view.ui,
     bench.bench,
+    fitness.selftest,
 ):
     app.command()(command)
 for name, tool in (
