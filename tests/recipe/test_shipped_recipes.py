@@ -54,6 +54,8 @@ def test_demo_recipes_check_out_without_any_data(name: str, monkeypatch: pytest.
         ("idrid-localise", "idrid", {"lesions": [313, 58, 79]}),
         ("qwen2.5-vl-3b-idrid-full", "idrid", {"grade": [313, 58, 79], "lesions": [313, 58, 79]}),
         ("busi", "busi", {"tumour": [540, 81, 159]}),
+        ("smolvlm-256m-busi", "busi", {"tumour": [540, 81, 159]}),
+        ("qwen2.5-vl-7b-lora-24gb", "idrid", {"grade": [313, 58, 79]}),
     ],
 )
 def test_real_data_loads_and_decodes(name: str, needs: str, counts: dict[str, list[int]]) -> None:

@@ -21,7 +21,7 @@ from vrft_aug.policy.prefix.decoding import DecodingAttention
 from vrft_aug.recipe.schema import ModelConfig
 from vrft_aug.selftest import verdict
 from vrft_aug.selftest.equality import drawn_and_scored
-from vrft_aug.selftest.findings import Finding, Machine, failure
+from vrft_aug.selftest.outcome import Finding, Machine, failure
 from vrft_aug.selftest.small_run import SFT, random_model, recipe_of
 from vrft_aug.selftest.training_roads import precision, update
 

@@ -12,7 +12,7 @@ import torch
 from vrft_aug.bench.contenders import make_trainer
 from vrft_aug.bench.memory import peak_memory
 from vrft_aug.bench.presets import QUICK, THREE_BILLION, Shape
-from vrft_aug.selftest.findings import Finding, Machine
+from vrft_aug.selftest.outcome import Finding, Machine
 
 PAIRS = 2
 

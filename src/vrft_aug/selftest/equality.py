@@ -14,7 +14,7 @@ from vrft_aug.bench.presets import Shape
 from vrft_aug.bench.timing import compare
 from vrft_aug.policy.prefix.grouping import Groups, group_rows, join_rows, split_rows
 from vrft_aug.policy.prefix.sampling import decode_groups
-from vrft_aug.selftest.findings import Finding, Machine
+from vrft_aug.selftest.outcome import Finding, Machine
 from vrft_aug.training.micro_batches import GROUP
 
 SHAPE = Shape(prompt=120, completion=24, generations=4, prompts=2)

@@ -15,7 +15,7 @@ from vrft_aug.policy.load import quiet_libraries
 from vrft_aug.recipe.schema import ModelConfig
 from vrft_aug.selftest.costs_of_a_step import step_costs
 from vrft_aug.selftest.equality import equality
-from vrft_aug.selftest.findings import Finding, Machine, failure
+from vrft_aug.selftest.outcome import Finding, Machine, failure
 from vrft_aug.selftest.training_roads import adapter, precision, resume
 
 Check = Callable[[Machine], list[Finding]]
