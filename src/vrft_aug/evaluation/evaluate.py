@@ -15,6 +15,7 @@ from vrft_aug.nouns import Rollout
 from vrft_aug.policy.generate import generate
 from vrft_aug.policy.lengths import check_lengths
 from vrft_aug.policy.load import Policy, load_policy, written_model
+from vrft_aug.policy.memory import ran_out_of_memory
 from vrft_aug.policy.progress_bar import watching
 from vrft_aug.recipe.file import load_recipe
 from vrft_aug.recipe.schema import ModelConfig, Recipe
@@ -104,17 +105,27 @@ def _generate(
     wanted = recipe.evaluation
     what = "evaluating" if temperature is None else f"sampling {samples} answers a case"
     what = "asking without pictures" if blind else what
-    with watching(what, len(taskset.prompts)) as done:
-        return generate(
-            policy,
-            taskset.prompts,
-            samples=samples,
-            temperature=temperature,
-            max_new_tokens=wanted.max_new_tokens,
-            batch_size=wanted.batch_size,
-            seed=recipe.seed,
-            done=done,
-        )
+    try:
+        with watching(what, len(taskset.prompts)) as done:
+            return generate(
+                policy,
+                taskset.prompts,
+                samples=samples,
+                temperature=temperature,
+                max_new_tokens=wanted.max_new_tokens,
+                batch_size=wanted.batch_size,
+                seed=recipe.seed,
+                done=done,
+            )
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out_of_memory(error):
+            raise
+        raise UserError(
+            f"{what} ran out of memory on {policy.device.type}: {wanted.batch_size} prompts at once, up to "
+            f"{wanted.max_new_tokens} new tokens each; set evaluation.batch_size: "
+            f"{max(1, wanted.batch_size // 4)} or a lower evaluation.max_new_tokens (a training goes on with "
+            "--resume and evaluates anew)"
+        ) from error
 
 
 def _model_hash(policy: Policy) -> str:

@@ -41,6 +41,12 @@ def encode_chats(policy: Policy, chats: Sequence[Sequence[Message]]) -> Any:
     )
 
 
+def prompt_length(policy: Policy, prompt: Prompt) -> int:
+    """How many tokens a prompt takes with its pictures."""
+    length: int = encode_chats(policy, [chat_with_images(prompt)])["input_ids"].shape[1]
+    return length
+
+
 def eos_token_ids(policy: Policy) -> list[int]:
     """Every token that ends a completion: the model's and the tokenizer's."""
     declared = policy.model.generation_config.eos_token_id

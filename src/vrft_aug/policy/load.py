@@ -16,6 +16,7 @@ from vrft_aug.errors import UserError
 from vrft_aug.perception.spaces import BoxSpace, Frame, family_space
 from vrft_aug.policy.adapters import load_adapter
 from vrft_aug.policy.hardware import choose_device
+from vrft_aug.policy.memory import ran_out_of_memory
 from vrft_aug.policy.precision import weights_dtype
 from vrft_aug.recipe.model_files import read_model_files, refuse_wrong_name
 from vrft_aug.recipe.model_folder import ADAPTER, adapter_folder, model_folder, with_base
@@ -107,7 +108,7 @@ def load_policy(config: ModelConfig, training: bool = False) -> Policy:
             output_loading_info=True,
             **{**config.load, "trust_remote_code": config.trust_remote_code},
         )
-    except (OSError, ValueError, ImportError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, ImportError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200].rstrip(".")
         raise UserError(f"model {config.name!r} cannot be loaded: {reason}; {_expected(config)}") from None
     if missing := info["missing_keys"]:
@@ -117,7 +118,16 @@ def load_policy(config: ModelConfig, training: bool = False) -> Policy:
         )
     if not hasattr(processor, "image_processor"):
         raise UserError(f"model {config.name!r} has no image processor; expected a vision-language model")
-    model = model.to(choose_device(config))
+    device = choose_device(config)
+    try:
+        model = model.to(device)
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out_of_memory(error):
+            raise
+        raise UserError(
+            f"model {config.name!r} in {str(dtype).removeprefix('torch.')} does not fit the memory of "
+            f"{device}; set model.dtype: bfloat16 and model.lora, or a smaller model"
+        ) from error
     if adapter is not None:
         model = load_adapter(model, adapter, training)
     return Policy(

@@ -201,8 +201,8 @@ class StageConfig(Strict):
     name: str = Field(pattern=r"^[\w-]+$")
     method: Literal["sft", "grpo"]
     task: str
-    steps: int = Field(ge=1)
-    prompts_per_step: int = Field(default=8, ge=1)
+    steps: int = Field(ge=1, le=1_000_000)
+    prompts_per_step: int = Field(default=8, ge=1, le=100_000)
     injection: Injection = Injection()
     rewards: Annotated[dict[str, RewardConfig], BeforeValidator(_bare_weights)] = Field(default_factory=dict)
     # grpo: further tasks in the same steps; `task` has the rest of the prompts
@@ -210,7 +210,7 @@ class StageConfig(Strict):
     # sft: a JSONL file of reasoning traces beside the recipe, or below the data root, taught instead of the
     # bare answers
     demonstrations: str | None = None
-    generations: int = Field(default=8, ge=2)
+    generations: int = Field(default=8, ge=2, le=10_000)
     max_new_tokens: int = Field(default=256, ge=1)
     save_steps: int = Field(default=50, ge=1)
     dynamic_sampling: DynamicSampling = DynamicSampling()
@@ -269,12 +269,14 @@ class EvaluationConfig(Strict):
     split: Literal["train", "validation", "test"] = "test"
     injection: Injection = Injection()
     limit: int | None = Field(default=None, ge=1)  # at most so many cases, the same for every seed
-    samples: int = Field(default=0, ge=0)  # sampled completions per case for votes; 0: greedy alone
+    samples: int = Field(
+        default=0, ge=0, le=10_000
+    )  # sampled completions per case for votes; 0: greedy alone
     temperature: float = Field(default=1.0, gt=0)
     text_only: bool = True  # choice, answer: ask once more with blank pictures, as a baseline
     max_new_tokens: int = Field(default=256, ge=1)
     batch_size: int = Field(default=32, ge=1)
-    bootstrap: int = Field(default=1000, ge=100)
+    bootstrap: int = Field(default=1000, ge=100, le=100_000)
     base: bool = True  # training also judges the model that it started from, to say what it has changed
     # Further metrics, by name or as package.module:function, see evaluation/metrics/case_metrics.py.
     metrics: tuple[str, ...] = ()

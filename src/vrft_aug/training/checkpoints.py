@@ -34,6 +34,12 @@ def last_checkpoint(folder: Path) -> tuple[Path, int] | None:
     return (found[max(complete)], max(complete)) if complete else None
 
 
+def newest_step(folder: Path) -> int | None:
+    """The step of the newest complete checkpoint of a stage, None without one; nothing is removed."""
+    found = [(int(match[1]), path) for path in _entries(folder) if (match := PREFIX.match(path.name))]
+    return max((step for step, path in found if _is_complete(path)), default=None)
+
+
 def publish_model(model: Any, processor: Any, folder: Path, config: ModelConfig, last: bool) -> Merge | None:
     """Save model and processor as a transformers folder, under its name only once it is whole.
 

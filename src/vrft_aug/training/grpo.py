@@ -22,6 +22,7 @@ from vrft_aug.training.prefix_sharing import enable_prefix_sharing
 from vrft_aug.training.progress import ProgressBar, RunLog
 from vrft_aug.training.rewards_bridge import RolloutBuffer, reward_function
 from vrft_aug.training.settings import generation_round, grpo_settings
+from vrft_aug.training.stopped import Soundness
 from vrft_aug.training.thresholds import Thresholds
 
 
@@ -56,7 +57,7 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
         train_dataset=CaseDataset(order, row_of),
         processing_class=policy.processor,
         peft_config=lora_config(job.model),
-        callbacks=[pictures, log, bar, thresholds],
+        callbacks=[pictures, log, bar, thresholds, Soundness(stage, job.folder)],
     )
     pictures.trainer = trainer
     freeze_parts(trainer.model, job)

@@ -21,13 +21,16 @@ from rich.console import Console
 from vrft_aug.errors import UserError
 from vrft_aug.plugins import in_a_line
 from vrft_aug.policy.adapters import lora_config
+from vrft_aug.policy.chat import prompt_length
 from vrft_aug.policy.load import Policy, load_policy, model_without_weights
+from vrft_aug.policy.memory import ran_out_of_memory
 from vrft_aug.recipe.schema import ModelConfig, Recipe, StageConfig
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.grpo import build_grpo
 from vrft_aug.training.job import StageJob
 from vrft_aug.training.order import stage_seed
 from vrft_aug.training.sft import build_sft
+from vrft_aug.training.stopped import memory_error
 
 METHODS = {"sft": build_sft, "grpo": build_grpo}
 PACKAGE = Path(__file__).parents[1]
@@ -79,6 +82,9 @@ def _rehearse(
         except UserError:
             raise
         except Exception as error:
+            if ran_out_of_memory(error):
+                asked = prompt_length(policy, tasksets[0].prompts[0])
+                raise memory_error(error, stage, policy.device.type, asked, False, folder) from error
             raise _explained(error, stage, model) from error
         if hasattr(trainer.model, "peft_config") and not hasattr(policy.model, "peft_config"):
             trainer.model.unload()

@@ -19,6 +19,7 @@ from vrft_aug.training.job import BuiltStage, StageJob, freeze_parts, trainer_ro
 from vrft_aug.training.order import case_order
 from vrft_aug.training.progress import ProgressBar, RunLog
 from vrft_aug.training.settings import sft_settings
+from vrft_aug.training.stopped import Soundness
 
 
 def build_sft(policy: Policy, job: StageJob) -> BuiltStage:
@@ -39,7 +40,7 @@ def build_sft(policy: Policy, job: StageJob) -> BuiltStage:
         train_dataset=CaseDataset(order, row_of),
         processing_class=policy.processor,
         peft_config=lora_config(job.model),
-        callbacks=[log, bar],
+        callbacks=[log, bar, Soundness(stage, job.folder)],
     )
     freeze_parts(trainer.model, job)
     _serve_features(trainer)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from vrft_aug.policy.chat import prompt_length
 from vrft_aug.policy.load import load_policy, written_model
+from vrft_aug.policy.memory import ran_out_of_memory
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import ALARMS, METRICS, ROLLOUTS, stage_model
 from vrft_aug.run.logs import cut_back
@@ -16,6 +18,7 @@ from vrft_aug.training.checkpoints import keep_only, last_checkpoint, publish_mo
 from vrft_aug.training.job import StageJob, run_trainer
 from vrft_aug.training.order import stage_seed
 from vrft_aug.training.rehearsal import METHODS
+from vrft_aug.training.stopped import memory_error
 
 
 def train_stage(
@@ -43,10 +46,18 @@ def train_stage(
         seed=stage_seed(recipe.seed, index),
         console=console,
     )
-    model = run_trainer(METHODS[stage.method](policy, job), checkpoint)
+    built = METHODS[stage.method](policy, job)
+    try:
+        model = run_trainer(built, checkpoint)
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out_of_memory(error):
+            raise
+        device, checkpointing = policy.device.type, bool(built.trainer.args.gradient_checkpointing)
+        asked = prompt_length(policy, tasksets[0].prompts[0])
+        raise memory_error(error, stage, device, asked, checkpointing, folder) from error
     merge = publish_model(model, policy.processor, target, start, last=index == len(recipe.stages) - 1)
     if merge is not None:
         console.print(f"{stage.name}: {merge}", highlight=False, soft_wrap=True)
     keep_only(folder, target.name)
-    del model, policy, job
+    del model, policy, job, built
     gc.collect()  # trainers hold themselves in cycles, and the next stage loads a model of its own

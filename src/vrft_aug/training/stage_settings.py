@@ -24,6 +24,7 @@ FIXED = {
     "num_train_epochs": "stages[].steps",
     "shuffle_dataset": "seed (cases are shuffled before training)",
     "train_sampling_strategy": "seed (cases are shuffled before training)",
+    "max_length": "nothing (nothing is cut: what does not fit the context is refused)",
     "disable_tqdm": "nothing (one progress bar shows the run)",
     "use_cpu": "model.device",
     "restore_callback_states_from_checkpoint": "nothing (a resumed run restores what it needs)",
