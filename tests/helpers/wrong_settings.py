@@ -98,7 +98,7 @@ def of_schema(mapping: dict[str, Any]) -> list[Wrong]:
 def unknown_keys(mapping: dict[str, Any]) -> list[Wrong]:
     """A key that is none, in every mapping of the schema."""
     whole = Recipe.model_validate(mapping).model_dump(mode="json")
-    places = {place[:-1] for place, _ in _leaves(whole)}
+    places = {place for place, own in _leaves(whole) if isinstance(own, dict)}
     return [
         Wrong({(*place, name): 1}, "unknown")
         for place in sorted(places, key=str)

@@ -108,3 +108,20 @@ def test_a_folder_nearly_named_is_suggested(folder: Path) -> None:
 def test_a_hub_name_that_is_not_here_is_not_asked_for(tmp_path: Path) -> None:
     config = ModelConfig(name="nobody/nothing", load={"cache_dir": str(tmp_path)})
     assert model_files(config) is None
+
+
+@pytest.mark.parametrize(
+    ("load", "message"),
+    [
+        ({"revison": "main"}, "takes no 'revison'; did you mean 'revision'"),
+        ({"dtype": "float32"}, "dtype is set by model.dtype"),
+        ({"attn_implementation": "spda"}, "is 'spda'; did you mean 'sdpa'"),
+    ],
+)
+def test_arguments_of_loading_are_known(load: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        model_files(ModelConfig(load=load))
+
+
+def test_a_setting_of_the_models_config_may_be_loaded_with() -> None:
+    assert model_files(ModelConfig(load={"image_token_id": 5, "attn_implementation": "eager"})) is not None

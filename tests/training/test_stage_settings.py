@@ -105,3 +105,9 @@ def test_ranges_know_their_ends() -> None:
     assert 0 in Range(0, 1) and 1 in Range(0, 1) and float("inf") not in Range(0)
     assert 0 not in Range(0, open_low=True) and 1 not in Range(0, 1, open_high=True)
     assert str(Range(1)) == "a number from 1 up" and str(Range(0, 1, open_high=True)).endswith("0 below 1")
+
+
+def test_ways_to_start_an_adapter_are_known() -> None:
+    with pytest.raises(UserError, match="init_lora_weights is 'gausian'; did you mean 'gaussian'"):
+        check_lora(ModelConfig(lora={"init_lora_weights": "gausian"}))
+    check_lora(ModelConfig(lora={"init_lora_weights": "pissa_niter_4"}))

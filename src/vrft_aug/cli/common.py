@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from vrft_aug.errors import OwnCodeError, UserError, told_by_system
 
 PACKAGE = Path(__file__).parents[1]
+LONGEST = 490  # characters of an error
 
 
 class OneLineErrors(TyperGroup):
@@ -25,7 +26,7 @@ class OneLineErrors(TyperGroup):
         except UserError as error:
             if ctx.params.get("debug") and isinstance(error, OwnCodeError):
                 typer.echo(own_trace(error), err=True)
-            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+            typer.echo(f"error: {one_line(str(error))}", err=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
@@ -34,8 +35,14 @@ class OneLineErrors(TyperGroup):
             line = told_by_system(error)
             if line is None:
                 raise
-            typer.echo(f"error: {line}", err=True)
+            typer.echo(f"error: {one_line(line)}", err=True)
             raise typer.Exit(2) from None
+
+
+def one_line(message: str) -> str:
+    """A message without line breaks; of a long one the start, which says what, and the end, which advises."""
+    text = " ".join(message.split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 165]} ... {text[-160:]}"
 
 
 def own_trace(error: OwnCodeError) -> str:

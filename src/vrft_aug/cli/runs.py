@@ -36,6 +36,7 @@ def train(
     overwrite: Overwrite = False,
 ) -> None:
     """Run the stages, evaluate, and write the report."""
+    from vrft_aug.preview.run_checks import check_settings
     from vrft_aug.recipe.file import load_recipe
     from vrft_aug.run.layout import default_run
 
@@ -45,9 +46,11 @@ def train(
     if from_stage is not None and not resume:
         raise UserError("--from-stage goes with --resume: it says which stage of a run is run anew")
 
-    from vrft_aug.experiments.run import train as run_stages  # takes seconds: a wrong recipe is told before
-
     run = output or default_run(loaded)
+    check_settings(loaded, run)
+
+    from vrft_aug.experiments.run import train as run_stages  # takes seconds: what is wrong is told before
+
     arms = run_stages(loaded, run, resume, overwrite, from_stage)
 
     from rich.console import Console

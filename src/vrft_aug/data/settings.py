@@ -17,7 +17,7 @@ from typing import Any, Literal, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from vrft_aug.data.finding_kinds import FINDING_KINDS
-from vrft_aug.errors import UserError, nearest
+from vrft_aug.errors import UserError, nearest, shown
 from vrft_aug.nouns import Case
 from vrft_aug.plugins import installed, installed_names, load_function
 
@@ -106,7 +106,8 @@ def find_reader(name: str) -> Callable[..., Iterable[Case]]:
     if name not in READERS:
         known = [*READERS, *installed_names("readers")]
         raise UserError(
-            f"reader {name!r} is unknown; expected {', '.join(known)} or module:name{nearest(name, known)}"
+            f"reader {shown(name)} is unknown; expected {', '.join(known)} or module:name"
+            f"{nearest(name, known)}"
         )
     return load_function(READERS[name])
 

@@ -18,18 +18,10 @@ from vrft_aug.policy.adapters import load_adapter
 from vrft_aug.policy.hardware import choose_device
 from vrft_aug.policy.memory import ran_out_of_memory
 from vrft_aug.policy.precision import weights_dtype
-from vrft_aug.recipe.model_files import read_model_files, refuse_wrong_name
+from vrft_aug.recipe.model_files import read_model_files, refuse_wrong_load, refuse_wrong_name
 from vrft_aug.recipe.model_folder import ADAPTER, adapter_folder, model_folder, with_base
 from vrft_aug.recipe.schema import ModelConfig
 
-# Arguments of from_pretrained that the recipe sets elsewhere or that the product never varies.
-OWNED_BY_MODEL = {
-    "dtype": "model.dtype",
-    "torch_dtype": "model.dtype",
-    "trust_remote_code": "model.trust_remote_code",
-    "use_safetensors": "nothing (always true)",
-    "device_map": "model.device",
-}
 # What a folder must hold, one of each line.
 PROCESSOR_ARGUMENTS = ("revision", "subfolder", "cache_dir", "local_files_only", "token")
 
@@ -88,9 +80,7 @@ def load_policy(config: ModelConfig, training: bool = False) -> Policy:
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
     quiet_libraries()
-    for key, setting in OWNED_BY_MODEL.items():
-        if key in config.load:
-            raise UserError(f"model.load: {key} is set by {setting}")
+    refuse_wrong_load(config)
     adapter, config = adapter_folder(config), with_base(config)
     source, dtype = _source(config), weights_dtype(config, training)
     shared = {k: v for k, v in config.load.items() if k in PROCESSOR_ARGUMENTS}

@@ -129,7 +129,7 @@ def model_line(recipe: Recipe, files: ModelFiles | None, longest: int | None, ou
         )
     context = f", context {files.context:,} tokens" if files.context else ""
     prompt = f", longest prompt {longest:,}" if longest else ""
-    room = ""
+    room = "; no stages, so there is nothing to train: vrft evaluate alone takes it"
     if recipe.stages:
         room = f"; a run takes about {in_words(run_bytes(recipe, files.parameters))} in {output}"
     return f"model {recipe.model.name}: {files.parameters / 1e6:,.1f} M parameters{context}{prompt}{room}"

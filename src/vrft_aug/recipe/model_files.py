@@ -6,10 +6,11 @@ import json
 import math
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vrft_aug.errors import UserError, nearest
+from vrft_aug.errors import UserError, nearest, shown
 from vrft_aug.recipe.model_folder import model_folder, with_base
 from vrft_aug.recipe.schema import ModelConfig
 
@@ -18,6 +19,21 @@ NEEDED = (  # any of each
     ("tokenizer.json", "*.model", "vocab.*", "tekken.json"),
 )
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+# Arguments of from_pretrained that the recipe sets elsewhere or that the product never varies,
+OWNED_BY_MODEL = {
+    "dtype": "model.dtype",
+    "torch_dtype": "model.dtype",
+    "trust_remote_code": "model.trust_remote_code",
+    "use_safetensors": "nothing (always true)",
+    "device_map": "model.device",
+}
+# and those that it takes besides what a model's config.json holds.
+LOADING = (
+    "revision", "code_revision", "subfolder", "variant", "cache_dir", "local_files_only", "force_download",
+    "token", "proxies", "attn_implementation", "experts_implementation", "quantization_config", "key_mapping",
+    "max_memory", "offload_folder", "offload_buffers", "use_kernels", "low_cpu_mem_usage",
+)  # fmt: skip
+ATTENTION = ("eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3")
 EXAMPLE = "Qwen/Qwen2.5-VL-3B-Instruct"
 
 
@@ -40,9 +56,34 @@ def model_files(config: ModelConfig) -> ModelFiles | None:
     refuse_wrong_name(config)
     base = with_base(config)
     folder = model_folder(config)
+    refuse_wrong_load(config, read_object(folder / "config.json", base.name) if folder is not None else None)
     if folder is None and (folder := _in_cache(base)) is None:
         return None
     return read_model_files(folder, base.name)
+
+
+def refuse_wrong_load(config: ModelConfig, described: dict[str, Any] | None = None) -> None:
+    """Raise UserError for what `model.load` may not hold; `described` is config.json, where it is known."""
+    known = [*LOADING, *(described or {}), *((described or {}).get("text_config") or {})]
+    for key, value in config.load.items():
+        if key in OWNED_BY_MODEL:
+            raise UserError(f"model.load: {key} is set by {OWNED_BY_MODEL[key]}")
+        if described is not None and key not in known:
+            raise UserError(
+                f"model.load: from_pretrained takes no {key!r}{nearest(key, known)}; expected one of its own "
+                f"arguments ({', '.join(LOADING[:6])}, ...) or a key of the model's config.json"
+            )
+        named = value if isinstance(value, str) else ""
+        if key == "attn_implementation" and named not in ATTENTION and "/" not in named:
+            raise UserError(
+                f"model.load.attn_implementation is {shown(value)}{nearest(named, ATTENTION)}; expected one "
+                f"of {', '.join(ATTENTION)}"
+            )
+        if named == "flash_attention_2" and find_spec("flash_attn") is None:
+            raise UserError(
+                "model.load.attn_implementation is 'flash_attention_2', but flash-attn is not installed; "
+                "install it, or use sdpa"
+            )
 
 
 def refuse_wrong_name(config: ModelConfig) -> None:

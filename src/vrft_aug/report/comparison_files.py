@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ def write_comparison_files(compared: Comparison, folder: Path) -> list[Path]:
 
 def plot(compared: Comparison, kind: str) -> bytes:
     """A column a headline metric: above the arms, below the differences, each with its 95 % interval."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it talks where HOME cannot be written to
     import matplotlib
     from matplotlib.figure import Figure
 

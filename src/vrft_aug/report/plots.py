@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import textwrap
 import zlib
@@ -211,6 +212,7 @@ def _figure(drawings: Sequence[Draw], what: str, height: float = 2.5) -> Markup:
     """
     if not drawings:
         return Markup("")
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it talks where HOME cannot be written to
     import matplotlib
     from matplotlib.figure import Figure
 

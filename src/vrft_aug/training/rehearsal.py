@@ -72,6 +72,7 @@ def rehearse_lora(config: ModelConfig) -> None:
 def _rehearse(
     stage: StageConfig, tasksets: tuple[TaskSet, ...], policy: Policy, model: ModelConfig, seed: int
 ) -> None:
+    adapted = hasattr(policy.model, "peft_config")
     with tempfile.TemporaryDirectory(prefix="vrft-rehearsal-") as place:
         folder = Path(place)
         job = StageJob(stage, model, tasksets, folder, folder / "stage", seed, Console(quiet=True))
@@ -86,8 +87,8 @@ def _rehearse(
                 asked = prompt_length(policy, tasksets[0].prompts[0])
                 raise memory_error(error, stage, policy.device.type, asked, False, folder) from error
             raise _explained(error, stage, model) from error
-        if hasattr(trainer.model, "peft_config") and not hasattr(policy.model, "peft_config"):
-            trainer.model.unload()
+        if not adapted and hasattr(trainer.model, "peft_config"):
+            trainer.model.unload()  # so that the next stage can put its own on it
         del trainer
         gc.collect()
 

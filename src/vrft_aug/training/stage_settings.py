@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from vrft_aug.errors import UserError
+from vrft_aug.errors import UserError, nearest, shown
 from vrft_aug.recipe.schema import OWNED_BY_RECIPE, ModelConfig, StageConfig
 from vrft_aug.training.library_settings import ConfigName, Range, check_settings, known_settings
 
@@ -104,6 +104,7 @@ LORA_RANGES: dict[str, Range | Collection[Any]] = {
     "bias": (),
     "use_rslora": (),
 }
+STARTS = ("gaussian", "eva", "olora", "pissa", "corda", "loftq", "orthogonal", "mica")
 LORA_FIXED = {
     "peft_type": "nothing (LoRA alone is trained)",
     "task_type": "nothing (fixed)",
@@ -138,6 +139,12 @@ def check_lora(model: ModelConfig) -> None:
         if key in LORA_FIXED:
             raise UserError(f"model.lora.{key} is set by {LORA_FIXED[key]}")
     check_settings("LoraConfig", "model.lora", model.lora or {}, LORA_RANGES)
+    start = (model.lora or {}).get("init_lora_weights")
+    if isinstance(start, str) and start not in STARTS and not start.startswith("pissa_niter_"):
+        raise UserError(
+            f"model.lora.init_lora_weights is {shown(start)}{nearest(start, STARTS)}; expected true, false "
+            f"or one of {', '.join(STARTS)}"
+        )
 
 
 def needs_rehearsal(stage: StageConfig, model: ModelConfig) -> bool:
