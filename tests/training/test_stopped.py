@@ -13,7 +13,7 @@ from helpers.run_checks import lines, same_run
 from helpers.shades import GRPO, SFT, shade_recipe
 from vrft_aug.errors import UserError
 from vrft_aug.experiments.run import train
-from vrft_aug.policy.memory import ran_out_of_memory
+from vrft_aug.policy.out_of_memory import ran_out_of_memory
 from vrft_aug.recipe.schema import StageConfig
 from vrft_aug.training.policy_trainer import PolicyTrainer
 from vrft_aug.training.stopped import memory_error

@@ -15,7 +15,7 @@ from vrft_aug.nouns import Rollout
 from vrft_aug.policy.generate import generate
 from vrft_aug.policy.lengths import check_lengths
 from vrft_aug.policy.load import Policy, load_policy, written_model
-from vrft_aug.policy.memory import ran_out_of_memory
+from vrft_aug.policy.out_of_memory import ran_out_of_memory
 from vrft_aug.policy.progress_bar import watching
 from vrft_aug.recipe.file import load_recipe
 from vrft_aug.recipe.schema import ModelConfig, Recipe

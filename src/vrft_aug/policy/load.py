@@ -16,7 +16,7 @@ from vrft_aug.errors import UserError
 from vrft_aug.perception.spaces import BoxSpace, Frame, family_space
 from vrft_aug.policy.adapters import load_adapter
 from vrft_aug.policy.hardware import choose_device
-from vrft_aug.policy.memory import ran_out_of_memory
+from vrft_aug.policy.out_of_memory import ran_out_of_memory
 from vrft_aug.policy.precision import weights_dtype
 from vrft_aug.recipe.model_files import read_model_files, refuse_wrong_load, refuse_wrong_name
 from vrft_aug.recipe.model_folder import ADAPTER, adapter_folder, model_folder, with_base

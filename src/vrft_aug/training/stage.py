@@ -9,7 +9,7 @@ from rich.console import Console
 
 from vrft_aug.policy.chat import prompt_length
 from vrft_aug.policy.load import load_policy, written_model
-from vrft_aug.policy.memory import ran_out_of_memory
+from vrft_aug.policy.out_of_memory import ran_out_of_memory
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import ALARMS, METRICS, ROLLOUTS, stage_model
 from vrft_aug.run.logs import cut_back
