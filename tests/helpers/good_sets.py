@@ -20,7 +20,7 @@ from PIL import Image
 
 from helpers.data_files import recipe_mapping, save_arrays, save_csv, save_image
 from helpers.dicom_files import save_dicom
-from helpers.volume_files import patient, save_nifti, save_series, stored
+from helpers.volume_files import SHAPE, save_nifti, save_series, stored
 from helpers.wild_sets import read_splits
 from vrft_aug.errors import UserError
 from vrft_aug.recipe.schema import Recipe
@@ -260,6 +260,12 @@ def medmnist_3d(root: Path) -> GoodSet:
     return GoodSet(data, {"archive": "vesselmnist3d.npz"}, labels=("vessel", "aneurysm"))
 
 
+def _volume(n: int) -> np.ndarray:
+    """A patient whose slices look like those of no other."""
+    values: np.ndarray = np.random.default_rng(n).integers(0, 1000, SHAPE).astype(np.int16)
+    return values
+
+
 def _volume_table(root: Path, name: str) -> dict[str, Any]:
     rows = [["folder", "label", "split"], *([f"v{n}", label(n), SPLITS[n]] for n in range(COUNT))]
     save_csv(root / "t.csv", rows)
@@ -269,7 +275,7 @@ def _volume_table(root: Path, name: str) -> dict[str, Any]:
 
 def nifti(root: Path, suffix: str = ".nii") -> GoodSet:
     for n in range(COUNT):
-        array, affine = stored(patient() + n, "LPS", (1, 1, 2))
+        array, affine = stored(_volume(n), "LPS", (1, 1, 2))
         save_nifti(root / f"scans/v{n}/scan{suffix}", array, affine)
     return GoodSet(_volume_table(root, "scan"), {"volume": f"scans/v3/scan{suffix}"})
 
@@ -280,7 +286,7 @@ def nifti_gz(root: Path) -> GoodSet:
 
 def series(root: Path) -> GoodSet:
     for n in range(COUNT):
-        save_series(root / f"scans/v{n}", patient() + n, SeriesInstanceUID=f"1.2.9.{n}", PatientID=f"p{n}")
+        save_series(root / f"scans/v{n}", _volume(n), SeriesInstanceUID=f"1.2.9.{n}", PatientID=f"p{n}")
     return GoodSet(_volume_table(root, "series"), {"slice": "scans/v3/2.dcm"})
 
 
