@@ -71,6 +71,12 @@ def test_answers_are_true_of_what_was_drawn(modality: Modality) -> None:
             assert (answer == "yes") == bool(named(question, findings))
         elif topic == "count":
             assert answer == str(len(findings) if modality == "chest" else len(named(question, findings)))
+        elif topic == "larger" and modality == "fundus":
+            same = sorted(named(question, findings), key=area)
+            sides = ["left" if middle(found)[0] < SIZE / 2 else "right" for found in same]
+            assert sides[-1] == answer and set(sides) == {"left", "right"}
+            beside = [area(found) for found, side in zip(same, sides, strict=True) if side != answer]
+            assert area(same[-1]) >= LARGER * max(beside)
         elif topic == "larger":
             one, other = named(question, findings)
             larger, smaller = (one, other) if area(one) > area(other) else (other, one)

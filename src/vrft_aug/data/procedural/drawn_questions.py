@@ -18,9 +18,14 @@ TOPICS: tuple[Topic, ...] = get_args(Topic)
 QUADRANTS = ("upper left", "upper right", "lower left", "lower right")
 SIDES = ("left", "right")
 CLEAR = 6.0  # pixels that a centre keeps from a midline for a question of place to be fair,
-LARGER = 1.5  # and how many times the area of the other a thing has for one of size
+LARGER = 1.3  # and how many times the area of the other a thing has for one of size
 MOST_COUNTED = 7
 OPTIONS = 4  # of a choice, where there are so many
+SINGULAR = {
+    "microaneurysms": "microaneurysm",
+    "haemorrhages": "haemorrhage",
+    "cotton wool spots": "cotton wool spot",
+}
 QUESTIONS = 1  # the last number of their seeds, which those of pictures lack
 
 
@@ -150,13 +155,15 @@ def _larger(
     rng: np.random.Generator,
     choice: bool,
 ) -> Asked | None:
+    if both := _on_both_sides(findings, size):
+        largest = both[int(rng.integers(len(both)))]
+        right, _ = _halves(largest, size)
+        question = f"On which side of the picture is the largest {_one(largest.kind)}?"
+        return Asked("larger", question, SIDES[right], (SIDES[not right],))
+    if modality == "fundus":  # of different kinds the same is nearly always larger: guessed without looking
+        return None
     alone = _single(findings)
-    pairs = [
-        (one, other)
-        for one in alone
-        for other in alone
-        if _area(one) >= LARGER * _area(other) and one.kind != other.kind
-    ]
+    pairs = [(one, other) for one in alone for other in alone if _area(one) >= LARGER * _area(other)]
     if not pairs:
         return None
     one, other = pairs[int(rng.integers(len(pairs)))]
@@ -184,10 +191,21 @@ def _single(findings: Sequence[Finding]) -> list[Finding]:
     return [one for one in findings if kinds.count(one.kind) == 1 and one.kind != "enlarged heart"]
 
 
+def _on_both_sides(findings: Sequence[Finding], size: tuple[int, int]) -> list[Finding]:
+    """The largest of every kind that is on both sides, where it is clearly so and its side is clear."""
+    found = []
+    for kind in dict.fromkeys(finding.kind for finding in findings):
+        own = sorted((one for one in findings if one.kind == kind and _clear(one, size)[0]), key=_area)
+        others = [one for one in own if _halves(one, size)[0] != _halves(own[-1], size)[0]]
+        clear = len(own) == sum(finding.kind == kind for finding in findings)
+        if clear and others and _area(own[-1]) >= LARGER * _area(others[-1]):
+            found.append(own[-1])
+    return found
+
+
 def _one(kind: str) -> str:
     """What a single thing of a kind is called."""
-    plural = {"microaneurysms": "microaneurysm", "haemorrhages": "haemorrhage"}
-    return plural.get(kind, "cotton wool spot" if kind == "cotton wool spots" else kind)
+    return SINGULAR.get(kind, kind)
 
 
 def _halves(finding: Finding, size: tuple[int, int]) -> tuple[bool, bool]:
