@@ -1,6 +1,6 @@
 """Write the page on vqa-demo from what `vrft evaluate` saved before and after its training.
 
-python scripts/question_page.py before.json after.json > docs/measured/questions.md
+python scripts/question_page.py before.json after.json > docs/measured/drawn-questions.md
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ vrft evaluate runs/mine --task choose --task ask -o after.json
 ```
 
 The embedded tiny model, which has not learned these questions in its build, on procedural pictures that no
-training has seen. One training seed. Stages (method, steps): {steps}; {rollouts}
-completions in all. Brackets are 95 % bootstrap intervals over pictures, all questions about a picture drawn
+training has seen. One training seed. Stages (method, steps):
+{steps};
+{rollouts} completions in all. Brackets are 95 % bootstrap intervals over pictures, all questions about a picture drawn
 together; they do not cover the luck of training. *Frequent*: the training split's most frequent answer to the
 same question. *Blank*: the same model with blank pictures. The pictures are for software development, not a
 model of disease.
