@@ -39,10 +39,10 @@ vrft evaluate runs/mine --task choose --task ask -o after.json
 The embedded tiny model, which has not learned these questions in its build, on procedural pictures that no
 training has seen. One training seed. Stages (method, steps):
 {steps};
-{rollouts} completions in all. Brackets are 95 % bootstrap intervals over pictures, all questions about a picture drawn
-together; they do not cover the luck of training. *Frequent*: the training split's most frequent answer to the
-same question. *Blank*: the same model with blank pictures. The pictures are for software development, not a
-model of disease.
+{rollouts} completions in all. Brackets are 95 % bootstrap intervals over pictures, all questions about
+a picture drawn together; they do not cover the luck of training. *Frequent*: the training split's most
+frequent answer to the same question. *Blank*: the same model with blank pictures. The pictures are for
+software development, not a model of disease.
 """
 
 
