@@ -157,7 +157,7 @@ def test_a_folder_without_classes_is_audited_for_its_pictures(tmp_path: Path) ->
     assert "pictures (answer): train 5" in said
     assert "wrong: unreadable (pictures): 1 picture that cannot be opened" in said
     code, said = run("data", str(top / "images" / "1.png"))
-    assert code == 0 and "1 pictures opened" in said
+    assert code == 0 and "1 picture opened" in said
 
 
 def test_a_table_is_read_as_a_first_recipe_would(tmp_path: Path) -> None:

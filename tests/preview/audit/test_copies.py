@@ -155,6 +155,22 @@ def test_pictures_of_two_tasks_in_different_splits_are_wrong(tmp_path: Path) -> 
     assert "copies-across-splits" not in named(audit)
 
 
+def test_the_frames_of_a_film_are_bounded_and_each_is_found() -> None:
+    """All are copies of all others: each has partners, and there are not as many pairs as there could be."""
+    rng = np.random.default_rng(0)
+    scan = np.asarray(draw_scan(0), dtype=float)
+    frames = [np.clip(scan + rng.normal(0, 4, scan.shape), 0, 255).astype(np.uint8) for _ in range(120)]
+    others = [draw_scan(seed) for seed in range(1, 120)]
+    pictures = [*others[:60], *(Image.fromarray(frame) for frame in frames), *others[60:]]
+    found = near_pairs([measure_picture(_Held(one)) for one in pictures])
+    seen = {place for pair in found for place in (pair.first, pair.second)}
+    assert seen == set(range(60, 180))
+    assert 120 <= len(found) <= 20 * 120 < 120 * 119 / 2
+    last = [pair for pair in found if pair.second >= 170]
+    assert {pair.second for pair in last} == set(range(170, 180))
+    assert min(pair.first for pair in last) < 90  # also with the first, which may be of another split
+
+
 def test_the_fingerprint_is_the_dct_hash() -> None:
     """Bit for bit as its definition with scipy's DCT: low frequencies above their median."""
     from scipy.fft import dctn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vrft_aug.preview.audit.audited import Finding
+from vrft_aug.preview.audit.audited import Finding, plural
 from vrft_aug.preview.audit.model_sizes import Seen, Spread
 from vrft_aug.preview.audit.saved_audit import Audit, TaskAudit
 
@@ -25,15 +25,15 @@ def summary(audit: Audit) -> str:
     counts = ", ".join(f"{len(audit.of_level(level))} {level}" for level in ("wrong", "warning", "note"))
     accepted = sum(one.accepted for one in audit.findings)
     more = f", {accepted} accepted" if accepted else ""
-    return f"{audit.name}: {audit.pictures:,} pictures opened; findings: {counts}{more}"
+    return f"{audit.name}: {plural(audit.pictures, 'picture')} opened; findings: {counts}{more}"
 
 
 def task_lines(task: TaskAudit) -> Iterator[str]:
     """Splits, labels, kinds of pictures, what the model sees, nuisances."""
     splits = ", ".join(f"{one.split} {one.cases:,}" for one in task.splits)
     patients = sum(one.patients for one in task.splits)
-    known = f"{patients:,} patients" if patients else "no patients known"
-    yield f"{task.name} ({task.kind}): {splits}; {known}; {task.pictures:,} pictures"
+    known = plural(patients, "patient") if patients else "no patients known"
+    yield f"{task.name} ({task.kind}): {splits}; {known}; {plural(task.pictures, 'picture')}"
     for one in task.splits:
         if one.labels:
             counts = ", ".join(f"{label} {count:,}" for label, count in one.labels.items())

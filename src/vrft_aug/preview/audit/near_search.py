@@ -30,7 +30,8 @@ COPY_DETAIL = 0.9  # and from which it is taken for a copy
 SMALL = 64  # pixels of the shorter side; smaller pictures have little detail, and need more
 SMALL_DETAIL, SMALL_COPY = 0.93, 0.97
 COMMON = 30  # pictures from which their mean says what they have in common
-CROWD = 3000  # pictures of one band that are too many to compare; another band tells them apart
+CROWD = 2000  # pictures of one band that one picture is compared with at most; other bands tell them apart
+PARTNERS = 20  # of a picture; a pair whose two have as many is left out: frames of a film are all alike
 PAIRS = 2_000_000  # fingerprints compared together
 CHUNK = 8_192  # pictures compared together
 PLAINER = 0.005  # of correlation that a change has to gain on none
@@ -64,6 +65,7 @@ def near_pairs(facts: Sequence[PictureFacts]) -> list[NearPair]:
     small = np.array([min(facts[place].size) < SMALL for place in places])
     known = comparison.fingerprints(lambda raw: raw)
     best: dict[tuple[int, int], tuple[float, str]] = {}
+    partners = np.zeros(len(places), dtype=int)
     for how, view in views().items():
         asked = comparison.fingerprints(view) if how else known
         for mine, theirs in _proposed(asked, known):
@@ -75,8 +77,13 @@ def near_pairs(facts: Sequence[PictureFacts]) -> list[NearPair]:
                 least = np.where(small[a] | small[b], SMALL_DETAIL, DETAIL)
                 for at in np.flatnonzero(likeness >= least):
                     pair = (int(min(a[at], b[at])), int(max(a[at], b[at])))
+                    if pair not in best:
+                        if min(partners[pair[0]], partners[pair[1]]) >= PARTNERS:
+                            continue
+                        partners[list(pair)] += 1
+                        best[pair] = (0.0, "")
                     margin = PLAINER if how else 0.0  # what is told is the plainest view
-                    if float(likeness[at]) > best.get(pair, (0.0, ""))[0] + margin:
+                    if float(likeness[at]) > best[pair][0] + margin:
                         best[pair] = (float(likeness[at]), how)
     found = []
     for (a, b), (value, how) in sorted(best.items()):
@@ -170,7 +177,7 @@ def _proposed(asked: Hashes, known: Hashes) -> Iterator[tuple[Places, Places]]:
         order = np.argsort(keys, kind="stable")
         start = np.searchsorted(keys[order], wanted, "left")
         counts = np.searchsorted(keys[order], wanted, "right") - start
-        counts[counts > CROWD] = 0
+        counts = np.minimum(counts, CROWD)
         ends = np.cumsum(counts)
         begin = 0
         while begin < len(asked):
