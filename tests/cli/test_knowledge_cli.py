@@ -70,6 +70,7 @@ def test_a_broken_bank_ends_in_one_line(tmp_path: Path) -> None:
         ("name: b\nname: c\n", "'name' twice"),
         ("just words", "the file is 'just words'; expected a mapping"),
         ("name: b\nclases: {}\n", "expected a knowledge bank"),
+        (f"{head}{{}}\n".replace("[x]", "{x: a book, page 3}"), "sources.page 3 is empty; expected text"),
         (f"{head}{{mild: {{definition: d, attributes: [{{what: w, color: red}}]}}}}\n", "attributes.0.color"),
     ):
         path.write_text(text)

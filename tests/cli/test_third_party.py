@@ -78,6 +78,27 @@ def test_the_page_holds_a_file_for_each() -> None:
     assert names == ["# module their_folders", "# module their_reward", "# module their_metric"]
 
 
+def test_the_bank_of_the_page_is_checked_told_and_pays(site: Path, recipe: Path) -> None:
+    """Beside the recipe, which names it: its check, its words in the prompt, and a reward that it decides."""
+    (bank,) = blocks("yaml")
+    name = bank.splitlines()[0].removeprefix("# file ")
+    (recipe.parent / name).write_text(bank)
+    checked = vrft(site, "knowledge", "check", str(recipe.parent / name), "dark", "bright")
+    assert checked.returncode == 0 and "lights: ok, 2 classes" in checked.stdout, checked.stderr
+    told = ["tasks.look.knowledge=lights.yaml", "evaluation.injection.style=definitions"]
+    prompt = vrft(site, "prompt", str(recipe), *told, "--no-tokens")
+    assert "nearly black all over" in prompt.stdout, prompt.stderr
+    said = recipe.with_name("said.jsonl")
+    texts = {"dark-0": "<think>There is a glare.</think><answer>dark</answer>",
+             "bright-1": "<think>There is a dazzling light.</think><answer>bright</answer>"}  # fmt: skip
+    lines = [{"case": f"lights/test/{case}", "completion": text} for case, text in texts.items()]
+    said.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    scored = vrft(site, "score", str(recipe), str(said), *told[:1], "stages.one.rewards={consistency: 1}")
+    assert scored.returncode == 0, scored.stderr
+    dark, bright = (json.loads(line)["terms"]["consistency"] for line in scored.stdout.splitlines())
+    assert dark < bright
+
+
 def test_reader_reward_and_metric_of_another_package(site: Path, recipe: Path) -> None:
     checked = vrft(site, "check", str(recipe))
     assert checked.returncode == 0, checked.stderr

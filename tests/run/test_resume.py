@@ -36,7 +36,8 @@ def test_a_change_in_a_later_stage_keeps_the_earlier(tmp_path: Path) -> None:
     plan = planned(recipe_of(SFT, GRPO), recipe_of(SFT, FASTER), tmp_path)
     assert (plan.kept, plan.anew, plan.gone) == (("answers",), ("rewards",), ("rewards",))
     assert (
-        plan.evaluate and plan.change == "stages.1.trainer.learning_rate was 0.01, the recipe now says 0.02"
+        plan.evaluate
+        and plan.change == "stages.rewards.trainer.learning_rate was 0.01, the recipe now says 0.02"
     )
 
 

@@ -22,7 +22,11 @@ PYDANTIC_WORDS = re.compile(
 
 def explain(error: ValidationError, data: Any, model: type[BaseModel] = Recipe) -> str:
     """One line on what is wrong with the mapping `data`: unknown keys first, for they cause the rest."""
-    items = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+    items = sorted(
+        error.errors(),
+        # of a setting with several forms, what is wrong with the form that was given goes first
+        key=lambda item: (item["type"] != "extra_forbidden", bool(item["loc"]) and _is_form(item["loc"][-1])),
+    )
     more = f" (and {len(items) - 1} more)" if len(items) > 1 else ""
     return _problem(items[0], data, model) + more
 
@@ -47,10 +51,17 @@ def _problem(item: ErrorDetails, recipe: Any, model: type[BaseModel]) -> str:
     return f"{where or 'the file'} is {shown(item['input'])}; expected {expected}"
 
 
+def _is_form(key: str | int) -> bool:
+    """Whether a part of a path is pydantic's name of one of several forms, and no key of the data."""
+    return isinstance(key, str) and key.startswith(("tuple[", "dict[", "list["))
+
+
 def _dotted(place: Sequence[str | int], data: Any) -> str:
     """The path as an override would write it: items of lists by their names where they have one."""
     parts: list[str] = []
     for key in place:
+        if _is_form(key):
+            continue
         try:
             inner: Any = data[key]
         except (KeyError, IndexError, TypeError):

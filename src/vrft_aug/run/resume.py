@@ -137,7 +137,7 @@ def resume_lines(plan: ResumePlan, run: Path, aside: Path | None) -> list[str]:
 def first_difference(old: Any, new: Any, where: str = "") -> tuple[str, Any, Any] | None:
     """The first place, dotted, where two plain structures differ, with both values; None if nowhere."""
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        old, new = dict(enumerate(old)), dict(enumerate(new))
+        old, new = _by_place(old, new)
     if not isinstance(old, dict) or not isinstance(new, dict):
         return None if old == new else (where, old, new)
     for key in dict.fromkeys([*old, *new]):
@@ -145,6 +145,13 @@ def first_difference(old: Any, new: Any, where: str = "") -> tuple[str, Any, Any
         if found is not None:
             return found
     return None
+
+
+def _by_place(old: list[Any], new: list[Any]) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """Two lists by the names of their items, as overrides call them, where they agree; else by number."""
+    names = [[item.get("name") if isinstance(item, dict) else None for item in items] for items in (old, new)]
+    places = names[0] if names[0] == names[1] and None not in names[0] else range(len(old))
+    return dict(zip(places, old, strict=True)), dict(zip(places, new, strict=True))
 
 
 def _same_stages(old: Recipe, new: Recipe) -> int:
