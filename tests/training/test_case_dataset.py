@@ -30,6 +30,19 @@ def test_rows_are_made_when_asked_for_and_once_in_a_batch() -> None:
     assert data[3] == {"prompt": "case 5"} and next(iter(data)) == {"prompt": "case 5"}
 
 
+def test_a_batch_takes_what_the_last_one_made() -> None:
+    """TRL asks for a round's batch anew for each of its micro-batches, and all of them stand in memory."""
+    rows = _Rows()
+    data = CaseDataset([1, 1, 2, 1, 1, 2, 3, 1], rows)
+    first, again = data.__getitems__([0, 1, 2]), data.__getitems__([3, 4, 5])
+    assert rows.made == [1, 2] and first == again
+    assert first[0]["prompt"] is again[1]["prompt"] and first[0] is not again[0]
+    data.__getitems__([6])
+    assert rows.made == [1, 2, 3]
+    data.__getitems__([7])  # the last batch alone is kept
+    assert rows.made == [1, 2, 3, 1]
+
+
 def test_rows_of_one_case_are_apart() -> None:
     """TRL's SFT puts the pictures of a row into its prompt; a case that comes twice in a batch had failed."""
     first, second = CaseDataset([5, 5], _Rows()).__getitems__([0, 1])

@@ -15,13 +15,13 @@ WORDS = "hard exudates are bright yellow deposits with sharp edges near the macu
 
 def make_trainer(shape: Shape, shared: bool, folder: Path, device: str = "cpu") -> Any:
     """A trl.GRPOTrainer for `shape` with a random Qwen2.5-VL, with or without prefix sharing."""
-    from datasets import Dataset
     from transformers import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
 
     from vrft_aug.policy.adapters import lora_config
     from vrft_aug.policy.load import quiet_libraries
     from vrft_aug.recipe.schema import ModelConfig
+    from vrft_aug.training.case_dataset import CaseDataset
     from vrft_aug.training.prefix_sharing import enable_prefix_sharing
 
     quiet_libraries()
@@ -50,7 +50,7 @@ def make_trainer(shape: Shape, shared: bool, folder: Path, device: str = "cpu") 
         _model(shape, processor),
         _reward,
         config,
-        train_dataset=Dataset.from_list(_rows(shape, processor)),
+        train_dataset=CaseDataset(range(shape.prompts), _rows(shape, processor).__getitem__),
         processing_class=processor,
         peft_config=lora_config(ModelConfig(lora={"r": 16})) if shape.adapter else None,
     )

@@ -14,15 +14,17 @@ RowOf = Callable[[int], dict[str, Any]]
 class CaseDataset(Dataset):  # type: ignore[misc]  # datasets has no types
     """A datasets.Dataset of case numbers; a case becomes what `row_of` says when it is asked for, not before.
 
-    A case that a batch names several times (the completions of a group) is made once. `row_of` must be
-    picklable and without the model in reach, because the workers of a loader get a copy. A transform
-    (`Dataset.with_transform`) would do the same, but datasets hashes transforms, and with them every case:
-    a minute for 60,000.
+    A case that a batch names several times (the completions of a group) is made once, and the batch that
+    follows takes it from there: TRL asks for a round's batch anew for each of its micro-batches, and all of
+    these stand in memory at once. `row_of` must be picklable and without the model in reach, because the
+    workers of a loader get a copy. A transform (`Dataset.with_transform`) would do the same, but datasets
+    hashes transforms, and with them every case: a minute for 60,000.
     """
 
     def __init__(self, order: Sequence[int], row_of: RowOf) -> None:
         super().__init__(InMemoryTable.from_pydict({"row": list(order)}), fingerprint="cases")
         self.order, self.row_of = tuple(order), row_of
+        self.made: dict[int, dict[str, Any]] = {}  # the rows of the last batch, by number
 
     def __getitem__(self, key: Any) -> dict[str, Any]:
         """One row by its place."""
@@ -30,8 +32,9 @@ class CaseDataset(Dataset):  # type: ignore[misc]  # datasets has no types
 
     def __getitems__(self, keys: list[int]) -> list[dict[str, Any]]:
         """The rows of a batch, a dictionary each: TRL's SFT writes into them."""
-        made = {number: self.row_of(number) for number in dict.fromkeys(self.order[key] for key in keys)}
-        return [dict(made[self.order[key]]) for key in keys]
+        numbers, before = dict.fromkeys(self.order[key] for key in keys), self.made
+        self.made = {n: before[n] if n in before else self.row_of(n) for n in numbers}
+        return [dict(self.made[self.order[key]]) for key in keys]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return map(self.row_of, self.order)
