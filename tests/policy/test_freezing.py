@@ -41,7 +41,7 @@ def test_tower_and_projector_are_found_in_every_family(family: str) -> None:
     outside = {name for name, weight in model.named_parameters() if id(weight) not in language}
     assert names["vision"] and names["projector"] and not names["vision"] & names["projector"]
     assert names["vision"] | names["projector"] == outside
-    projecting = ("merger", "projector", "connector")
+    projecting = ("merger", "projector", "connector", "image_newline")
     assert all(any(part in name for part in projecting) for name in names["projector"])
     assert not any(any(part in name for part in projecting) for name in names["vision"])
 

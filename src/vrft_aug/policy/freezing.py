@@ -18,6 +18,7 @@ from vrft_aug.recipe.schema import Freeze
 
 # What families call the vision tower, and what leads from it to the language model, which may lie inside it.
 TOWERS = ("visual", "vision_tower", "vision_model")
+PROJECTING_WEIGHTS = ("image_newline",)  # that belong to it: LLaVA-NeXT's, between the lines of an image
 PROJECTORS = ("merger", "deepstack_merger_list", "multi_modal_projector", "connector")
 
 
@@ -70,7 +71,10 @@ def frozen_parts(model: Any, wanted: Freeze) -> dict[str, Sequence[torch.nn.Modu
     if wanted.vision:
         found["vision"] = [part for tower in towers for part in _without(tower, projectors)]
     if wanted.projector:
-        found["projector"] = projectors
+        found["projector"] = [
+            *projectors,
+            *(weight for name, weight in causal.named_parameters() if _last(name) in PROJECTING_WEIGHTS),
+        ]
     for setting, parts in found.items():
         if not parts:
             raise UserError(
