@@ -73,6 +73,12 @@ class DecoderStep:
         self.step += 1
         return linear(_norm(self.decoder.norm, states), *self.head)
 
+    def trial(self, token: torch.Tensor) -> torch.Tensor:
+        """The same without a step forward."""
+        logits = self.logits(token)
+        self.step -= 1
+        return logits
+
     def _layer(
         self, number: int, layer: _Layer, states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
     ) -> torch.Tensor:

@@ -65,15 +65,19 @@ def decode_groups(
                 if step is not None:
                     step.keep_rows(stay)
             attention.written += 1
-            short = None if step is None else step.logits(token)
-            if short is None or not held(model):  # the last to write keys is the one to be trusted
-                inputs = {"input_ids": token[:, None], "position_ids": position[:, None]}
-                logits = model(**inputs, use_cache=False).logits[:, -1]
-                if short is not None and not agrees(model, short, logits):
-                    step = None
-            else:
-                logits = short
+            if step is not None and not held(model):
+                # What is drawn must not depend on when this is: a resumed run holds them side by side anew.
+                own = _forward(model, token, position)
+                step = step if agrees(model, step.trial(token), own) else None
+            logits = _forward(model, token, position) if step is None else step.logits(token)
             position = position + 1
+
+
+def _forward(model: Any, token: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+    """Logits (B, V) after one more token in each row; its keys are written over what stands at its place."""
+    outputs = model(input_ids=token[:, None], position_ids=position[:, None], use_cache=False)
+    logits: torch.Tensor = outputs.logits[:, -1]
+    return logits
 
 
 def _prefill(
