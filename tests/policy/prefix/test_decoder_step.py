@@ -75,7 +75,8 @@ def test_a_short_step_draws_what_the_models_own_forward_draws(
 
 def test_what_is_told_does_not_depend_on_when_a_step_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """A resumed run holds its model's step anew, in the middle of what the whole run draws: bit for bit."""
-    model, told = tiny_families.build("qwen2_5_vl").eval(), []
+    model = tiny_families.build("qwen2_5_vl").eval()
+    told: list[torch.Tensor] = []
     prompts = tiny_families.prompts("qwen2_5_vl", [1, 2, 1], [5, 12, 3])
     config = GenerationConfig(max_new_tokens=9, do_sample=True, top_k=0, pad_token_id=0)
     for _ in range(2):
