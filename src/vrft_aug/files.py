@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from contextlib import suppress
@@ -29,3 +30,18 @@ def write_bytes(path: Path, content: bytes) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def check_place(*paths: Path | None) -> None:
+    """Raise OSError, as writing would, where one of the files or folders could not be written; makes nothing.
+
+    For what is computed for minutes before it is written.
+    """
+    for path in paths:
+        if path is None:
+            continue
+        nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
+        if nearest != path and not nearest.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        if not os.access(nearest if nearest.is_dir() else nearest.absolute().parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from vrft_aug.errors import UserError
+from vrft_aug.files import check_place
 
 
 def bench(
@@ -36,6 +37,7 @@ def bench(
         raise UserError("saved results are given but not where to write the page; add --markdown FILE")
     if markdown is not None and not sources:
         raise UserError("--markdown needs saved results, or --json FILE to save those of this run")
+    check_place(json_file, markdown)
     if not saved:
         shapes = (QUICK,) if quick else shapes_of(preset)
 

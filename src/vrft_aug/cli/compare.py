@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from vrft_aug.cli.common import AsJson, print_json
+from vrft_aug.files import check_place
 
 
 def compare(
@@ -32,6 +33,7 @@ def compare(
     from vrft_aug.evaluation.arms import read_arms
     from vrft_aug.evaluation.comparison import compare as compare_arms
 
+    check_place(output)
     compared = compare_arms(read_arms(runs), baseline=baseline, metrics=metric or (), replicates=bootstrap)
     if output is not None:
         from vrft_aug.report.comparison_files import write_comparison_files

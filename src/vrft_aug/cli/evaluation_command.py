@@ -10,6 +10,7 @@ import typer
 
 from vrft_aug.cli.common import AsJson, Overrides, print_json
 from vrft_aug.errors import UserError
+from vrft_aug.files import check_place
 
 if TYPE_CHECKING:
     from vrft_aug.evaluation.report_data import Report
@@ -51,6 +52,7 @@ def evaluate(
         raise UserError("--endpoint needs --recipe, which says what to judge the model on")
     if endpoint is None and source is None:
         raise UserError("expected a run, a model folder or a hub name, or --endpoint URL --model NAME")
+    check_place(output, page)
     wanted = _wanted(source, recipe or (), task or (), changes)
 
     if endpoint is not None and model is not None:

@@ -10,6 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from vrft_aug.errors import UserError
+from vrft_aug.files import check_place
 
 
 def selftest(
@@ -21,6 +22,7 @@ def selftest(
     """Is this machine fit? Exactness, precision, adapters, resume, memory, speed; exit code 1 where not."""
     from vrft_aug.recipe.schema import ModelConfig
 
+    check_place(json_file)
     try:
         config = ModelConfig.model_validate({"device": device})
     except ValidationError:

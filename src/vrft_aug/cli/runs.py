@@ -11,6 +11,7 @@ import typer
 
 from vrft_aug.cli.common import AsJson, Overrides, Overwrite, RecipeArgument, print_json
 from vrft_aug.errors import UserError
+from vrft_aug.files import check_place
 
 
 def demo(
@@ -94,6 +95,7 @@ def predict(
     """Answer about pictures; boxes, answer and reasoning on copies of them."""
     from vrft_aug.evaluation.prediction_files import check_table, write_table
 
+    check_place(output, table)
     if table is not None:
         check_table(table)
 
