@@ -29,7 +29,7 @@ def guess_scans(folder: Path, files: Sequence[Path]) -> Guess:
     open_ = [
         "slices: the middle one of each volume is shown; montage: true, or several, may show more"
         if volumes
-        else "frames: files of several frames are refused until it says which"
+        else "reader dicom takes each file as a case; reader volume takes each series of CT or MR as one"
     ]
     tables = [path for path in files if path.suffix.lower() in SUFFIXES and path.parent == folder]
     if tables:
