@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from vrft_aug.errors import UserError
 from vrft_aug.files import check_place
@@ -20,6 +19,8 @@ def selftest(
     ] = None,
 ) -> None:
     """Is this machine fit? Exactness, precision, adapters, resume, memory, speed; exit code 1 where not."""
+    from pydantic import ValidationError
+
     from vrft_aug.recipe.schema import ModelConfig
 
     check_place(json_file)
