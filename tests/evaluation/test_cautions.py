@@ -69,3 +69,12 @@ def test_pages_say_them_on_top_and_escape_them(tmp_path: Path) -> None:
         write_comparison(tmp_path / "page.html", "t", runs, {}).read_text(encoding="utf-8").split("<main>")[0]
     )
     assert "moderate, seed 3: The answer to 40 of 40 cases is “moderate”" in html and "is “mild”" in html
+
+
+def test_answers_that_cannot_be_read_are_all_that_is_told() -> None:
+    report = grade_report(skill=0.9)
+    rows = tuple(replace(row, answer=None, reason="truncated") for row in report.rows)
+    (found,) = cautions(replace(report, rows=rows))
+    assert found.startswith("None of the 40 answers could be read, mostly because they are truncated")
+    one = (replace(rows[0], reason=None, answer="mild"), *rows[1:])
+    assert not any("could be read" in said for said in cautions(replace(report, rows=one)))

@@ -13,7 +13,20 @@ USUAL = 0.8  # unless it is true of more than this share
 
 def cautions(report: Report) -> list[str]:
     """What to know first: that nearly all answers are the same, or no better than guessing."""
+    if unread := _unread(report):
+        return [unread]
     return [sentence for sentence in (_one_answer(report), _chance(report), *_blind(report)) if sentence]
+
+
+def _unread(report: Report) -> str:
+    if not report.rows or any(row.reason is None for row in report.rows):
+        return ""
+    reasons = Counter(row.reason for row in report.rows)
+    return (
+        f"None of the {len(report.rows)} answers could be read, mostly because they are "
+        f"{reasons.most_common(1)[0][0]}: the figures say nothing about what the model sees. Look at the "
+        "answers in the report; more max_new_tokens or a stage that rewards the format may help."
+    )
 
 
 def _one_answer(report: Report) -> str:
