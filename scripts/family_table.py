@@ -34,7 +34,7 @@ tokenizer of ours. Real weights and GPUs were not run.
 
 {table}
 
-{failures}What a cell holds its run against: {works}
+{failures}What a cell holds its run against:{works}
 
 {facts}
 

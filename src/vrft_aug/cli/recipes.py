@@ -117,9 +117,14 @@ def prompt(
     typer.echo(f"case {view.case}, task {view.task}")
     for image in view.images:
         (width, height), (seen_width, seen_height) = image.original, image.processed
-        typer.echo(f"image {width} x {height}, seen as {seen_width} x {seen_height}, {image.tokens} tokens")
+        seen = f"seen as {seen_width} x {seen_height}, {image.tokens} tokens"
+        if image.tokens is None:
+            seen = "what the model makes of it is not known without it; --tokens counts the whole prompt"
+        typer.echo(f"image {width} x {height}, {seen}")
     if view.boxes:
         typer.echo(view.boxes)
+    for warning in view.warnings:
+        typer.echo(f"warning: {warning}")
     parts = ", ".join(f"{part} {length}" for part, length in view.parts.items())
     counted = (
         f"{view.tokens} tokens in all" if view.tokens is not None else "tokens not counted (--tokens); words"

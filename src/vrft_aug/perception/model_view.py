@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vrft_aug.errors import UserError
+from vrft_aug.perception.picture_cuts import Cut, named_cut, settled_cut
 from vrft_aug.perception.spaces import FAMILY_SPACE, BoxSpace, Frame, family_space, patch_grid_size
 from vrft_aug.recipe.model_folder import model_folder
 from vrft_aug.recipe.schema import ModelConfig
@@ -27,14 +28,19 @@ class View:
     min_pixels: int  # of the processed image
     max_pixels: int
     family: str = ""  # transformers' model_type, as far as it is known
+    cut: Cut | None = None  # of families that make no patch grids: what goes before the three numbers above
 
     def frame(self, original: tuple[int, int]) -> Frame:
         """The frame of a picture of (width, height) pixels."""
+        if self.cut is not None:
+            return Frame(original=original, processed=self.cut.seen(original), space=self.space)
         processed = patch_grid_size(original, self.factor, self.min_pixels, self.max_pixels)
         return Frame(original=original, processed=processed, space=self.space)
 
     def image_tokens(self, original: tuple[int, int]) -> int:
         """How many visual tokens a picture of (width, height) pixels becomes."""
+        if self.cut is not None:
+            return self.cut.image_tokens(original)
         width, height = self.frame(original).processed
         return (width // self.factor) * (height // self.factor)
 
@@ -43,23 +49,34 @@ def model_view(config: ModelConfig) -> View:
     """The view of the recipe's model: from the JSON files of `tiny` or of a folder, else by its hub name.
 
     The recipe's `min_pixels` and `max_pixels` go first. A hub name is taken for the family that it contains
-    (qwen2.5-vl, qwen2-vl, qwen3-vl). Raises UserError where a folder lacks the files.
+    (qwen2.5-vl, qwen3-vl, gemma-3, smolvlm, idefics3, llava-v1.6), whose published settings are assumed.
+    Raises UserError where a folder lacks the files.
     """
     folder = model_folder(config)
     if folder is not None:
-        model_type = str(_read(folder / "config.json").get("model_type"))
+        whole = _read(folder / "config.json")
+        model_type = str(whole.get("model_type"))
         settings = _image_settings(folder)
+        cut = settled_cut(model_type, _processor_settings(folder), settings, whole)
     else:
         name = config.name.casefold().replace("-", "_").replace(".", "_")
+        name = name.replace("gemma_3", "gemma3").replace("llava_v1_6", "llava_next")
         model_type = next((family for family in FAMILY_SPACE if family in name), "")
-        settings = {}
+        settings, cut = {}, named_cut(model_type, config.name)
     size = settings.get("size") or {}
     smallest = config.min_pixels or settings.get("min_pixels") or size.get("shortest_edge") or MIN_PIXELS
     largest = config.max_pixels or settings.get("max_pixels") or size.get("longest_edge") or MAX_PIXELS
     factor = settings.get("patch_size", FAMILY_PATCH.get(model_type, PATCH)) * settings.get(
         "merge_size", MERGE
     )
-    return View(family_space(model_type, config.coordinates), factor, smallest, largest, model_type)
+    space = family_space(model_type, config.coordinates)
+    return View(space, factor if cut is None else cut.token_side, smallest, largest, model_type, cut)
+
+
+def _processor_settings(folder: Path) -> dict[str, Any]:
+    """What the processor says besides its image processor's settings; nothing where it says nothing."""
+    path = folder / "processor_config.json"
+    return _read(path) if path.is_file() else {}
 
 
 def _image_settings(folder: Path) -> dict[str, Any]:

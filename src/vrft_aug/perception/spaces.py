@@ -30,6 +30,7 @@ FAMILY_SPACE: dict[str, SpaceName] = {
     "gemma3": "thousandths",
     "idefics3": "thousandths",
     "smolvlm": "thousandths",
+    "llava_next": "thousandths",
 }
 WORDING: dict[SpaceName, str] = {
     "original": "in pixels of the image",

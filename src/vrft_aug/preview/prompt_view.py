@@ -10,15 +10,14 @@ from vrft_aug.errors import UserError, nearest
 from vrft_aug.knowledge.count import Count, injection_count, words
 from vrft_aug.knowledge.told import told_bank
 from vrft_aug.nouns import Case, Prompt, Task
-from vrft_aug.perception.model_view import View, model_view
+from vrft_aug.perception.model_view import GRIDS, View, model_view
+from vrft_aug.preview.resized_away import resized_away
 from vrft_aug.prompt import build_prompt
 from vrft_aug.recipe.model_folder import model_folder
 from vrft_aug.recipe.schema import Injection, ModelConfig, Recipe
 from vrft_aug.tasks.find import find_cases, first_case
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.task import make_task
-
-IMAGE_TOKENS = re.compile(r"(<\|image_pad\|>)+")
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class ImageView:
 
     original: tuple[int, int]
     processed: tuple[int, int]
-    tokens: int
+    tokens: int | None  # None where the family is not known: the whole prompt's count has them
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class PromptView:
     tokens: int | None  # of the whole prompt; None where the tokenizer was not asked
     parts: Mapping[str, int]  # tokens by part, which add up; words of the texts where it was not asked
     boxes: str = ""  # of a localise task: which pixels its coordinates are, in words, with a true box
+    warnings: tuple[str, ...] = ()  # pictures that are resized away
 
 
 def view_prompt(
@@ -65,12 +65,22 @@ def view_prompt(
     bank, count = told_bank(recipe, task_name, injection), injection_count(injection, recipe.model)
     prompt = build_prompt(task, case, view.space, injection, bank, count)
     sizes = [image.open().size for image in case.images]
-    images = tuple(ImageView(size, view.frame(size).processed, view.image_tokens(size)) for size in sizes)
+    known = view.cut is not None or view.family in GRIDS
+    images = tuple(
+        ImageView(size, view.frame(size).processed, view.image_tokens(size))
+        if known
+        else ImageView(size, size, None)
+        for size in sizes
+    )
+    warnings = tuple(resized_away(view, case, sizes)) if known else ()
+    boxes = _box_words(task, case, view)
     if load is False or (load is None and model_folder(recipe.model) is None):
         plain, lengths = _plain_text(prompt), _text_parts(prompt, words)
-        return PromptView(case.id, task_name, plain, images, None, lengths, _box_words(task, case, view))
+        return PromptView(case.id, task_name, plain, images, None, lengths, boxes, warnings)
     text, tokens, parts = _rendered(recipe.model, prompt)
-    return PromptView(case.id, task_name, text, images, tokens, parts, _box_words(task, case, view))
+    if known and (counted := sum(image.tokens or 0 for image in images)) != parts["image"]:
+        warnings += (f"the processor makes {parts['image']} image tokens, its settings say {counted}",)
+    return PromptView(case.id, task_name, text, images, tokens, parts, boxes, warnings)
 
 
 def _box_words(task: Task, case: Case, view: View) -> str:
@@ -135,7 +145,11 @@ def _rendered(model: ModelConfig, prompt: Prompt) -> tuple[str, int, dict[str, i
     ids = encode_chats(policy, [chat_with_images(prompt)])["input_ids"][0].tolist()
     spelt: str = tokenizer.decode(ids)
     parts = _text_parts(prompt, lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"]))
-    parts["image"] = ids.count(getattr(policy.model.config, "image_token_id", None))
+    image = getattr(policy.model.config, "image_token_id", None)
+    parts["image"] = ids.count(image)
     parts["chat"] = len(ids) - sum(parts.values())
-    text = IMAGE_TOKENS.sub(lambda run: f"<|image_pad|> x {run.group().count('<')}", spelt)
-    return text, len(ids), parts
+    if image is not None:
+        token = tokenizer.decode([image])
+        runs = re.compile(f"(?:{re.escape(token)})+")
+        spelt = runs.sub(lambda run: f"{token} x {len(run.group()) // len(token)}", spelt)
+    return spelt, len(ids), parts
