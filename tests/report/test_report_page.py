@@ -232,3 +232,11 @@ def test_smoothing_keeps_length_and_level() -> None:
     assert smoothed(y).shape == y.shape
     assert smoothed(np.ones(7)).tolist() == [1.0] * 7
     assert smoothed(y)[30] == pytest.approx(y[30])
+
+
+def test_a_run_too_short_for_alarms_says_so(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", grade_report())
+    step = {"stage": "grading", "step": 9, "monitor/words": 9.0, "reward": 1}
+    (run / "metrics.jsonl").write_text(json.dumps(step) + "\n")
+    page = write_report(run, CASES).read_text(encoding="utf-8")
+    assert "None could ring: alarms need ten steps" in page and "None rang" not in page

@@ -18,7 +18,7 @@ from vrft_aug.knowledge.told import unreviewed_rewards
 from vrft_aug.nouns import Case
 from vrft_aug.recipe.file import load_recipe
 from vrft_aug.recipe.schema import Recipe, StageConfig
-from vrft_aug.run.layout import ALARMS, EVALUATION, JUDGED, METRICS, RUN_FILE, RUN_RECIPE
+from vrft_aug.run.layout import ALARM_STEPS, ALARMS, EVALUATION, JUDGED, METRICS, RUN_FILE, RUN_RECIPE
 from vrft_aug.run.logs import read_lines
 from vrft_aug.tasks.task import make_task
 
@@ -40,6 +40,11 @@ class Run:
     def watched(self) -> bool:
         """Whether training logged the monitors that alarms are made from."""
         return any(name.startswith("monitor/") for line in self.lines for name in line)
+
+    @property
+    def too_short(self) -> bool:
+        """Whether no stage was as long as alarms need to say anything."""
+        return max((line.get("step", 0) for line in self.lines), default=0) < ALARM_STEPS
 
 
 def read_run(folder: Path) -> Run:

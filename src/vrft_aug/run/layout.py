@@ -11,6 +11,7 @@ RUN_FILE = "run.json"  # when, with what versions and data, on what machine
 METRICS = "metrics.jsonl"  # a line a step
 ROLLOUTS = "rollouts.jsonl"  # every sampled completion with every reward term, see rollout_lines.py
 PARAMETERS = "parameters.json"  # stage -> how many parameters it trains, of how many, and what is frozen
+ALARM_STEPS = 10  # of a stage, that are averaged before an alarm says anything
 ALARMS = "alarms.jsonl"  # {"stage", "step", "rule", "alarm"}
 CHECKPOINTS = "checkpoints"  # a folder for each stage, with the model that it ends with
 TENSORBOARD = "tensorboard"  # a folder, where a recipe asks for it

@@ -9,11 +9,11 @@ from pathlib import Path
 from statistics import fmean, variance
 from typing import Any
 
-from vrft_aug.run.layout import ALARMS
+from vrft_aug.run.layout import ALARM_STEPS, ALARMS
 from vrft_aug.run.logs import append_lines, read_lines
 from vrft_aug.training.sampler_monitor import MEAN, SAMPLE_SIZE
 
-WINDOW = 10  # steps that are averaged before anything is said
+WINDOW = ALARM_STEPS
 Line = Mapping[str, Any]  # of metrics.jsonl
 COPIED = 0.5  # share of copied 5-grams
 SHRUNK = 0.3  # of the words that the stage began with
