@@ -60,6 +60,7 @@ def test_what_is_said_of_settings_names_settings_that_there_are() -> None:
         (SFT, {"beta": 0.1}, "trl.SFTConfig has no setting 'beta'"),
         (GRPO, {"push_to_hub": True}, "trainer.push_to_hub is True: a run stays on this machine; remove it"),
         (GRPO, {"eval_strategy": "steps"}, "the recipe's evaluation judges the model"),
+        (GRPO, {"chat_template_kwargs": {"enable_thinking": False}}, "prompts are the same in training"),
         (GRPO, {"max_steps": 5}, "stages"),
         (GRPO, {"save_steps": 5}, "trainer.save_steps is set by stages"),
         (GRPO, {"gradient_accumulation_steps": 3}, r"expected a divisor of prompts_per_step x generations"),

@@ -7,7 +7,7 @@ completions (parser, format term, recitation, monitors, logs) is given the whole
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from vrft_aug.errors import UserError
@@ -20,13 +20,13 @@ _PROBE: tuple[Message, ...] = (
 )
 
 
-def opened_thinking(processor: Any, name: str, settings: Mapping[str, Any] | None = None) -> str:
+def opened_thinking(processor: Any, name: str) -> str:
     """What the chat template ends a prompt with to open the thinking, such as `<think>` and a line end.
 
-    "" for templates that leave it to the model. `settings` are further arguments of the template, `name` is
-    the model's, for messages. Raises UserError as `render` does.
+    "" for templates that leave it to the model; `name` is the model's, for messages. Raises UserError as
+    `render` does.
     """
-    found = _OPEN.search(render(processor, name, [_PROBE], tokenize=False, **(settings or {}))[0])
+    found = _OPEN.search(render(processor, name, [_PROBE], tokenize=False)[0])
     return found[0] if found else ""
 
 

@@ -42,7 +42,7 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
     settings = grpo_settings(stage, policy, job.folder, job.seed)
     _, prompts, rounds = generation_round(stage, settings)
     scorers = [stage_scorer(part, own) for part, own in zip(stage.parts(), job.tasksets, strict=True)]
-    opened = opened_thinking(policy.processor, policy.name, settings.chat_template_kwargs)
+    opened = opened_thinking(policy.processor, policy.name)
     row_scorer = RowScorer(mixture, scorers, frame_of, eos_token_ids(policy), opened)
     thresholds, buffer = Thresholds(row_scorer), RolloutBuffer()
     row_of = partial(_row, mixture)

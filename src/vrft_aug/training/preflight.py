@@ -65,10 +65,9 @@ def _taskset(recipe: Recipe, part: StageConfig, policy: Policy) -> TaskSet:
 
 def _check_thinking(part: StageConfig, taskset: TaskSet, policy: Policy) -> None:
     """A template that opens the thinking leaves no room for a format that has none, or has it later."""
-    task, settings = taskset.task, part.trainer.get("chat_template_kwargs")
-    settings = settings if isinstance(settings, dict) else None
+    task = taskset.task
     wants = task.answer_format != "think-answer" and (part.method == "sft" or "format" in part.rewards)
-    if wants and (opened := opened_thinking(policy.processor, policy.name, settings)):
+    if wants and (opened := opened_thinking(policy.processor, policy.name)):
         raise UserError(
             f"stage {part.name!r}: the chat template of {policy.name} begins every completion by "
             f"{opened.strip()}, which the answer_format {task.answer_format} of task {task.name!r} does not; "
