@@ -40,7 +40,7 @@ NO_PLACE = {
     ),
     **dict.fromkeys(("push_to_hub", "log_completions_hub_repo"), STAYS_HERE),
     # Evaluation and predict would word prompts otherwise than training.
-    "chat_template_kwargs": "prompts are the same in training and after it; edit the model's chat_template.jinja",
+    "chat_template_kwargs": "prompts are the same in training and after it; edit chat_template.jinja",
     "auto_find_batch_size": "gradient_accumulation_steps makes the micro-batches smaller",
     "ignore_data_skip": "a resumed run goes on with the case that it stopped at",
 }
