@@ -40,7 +40,7 @@ def test_a_run_leaves_the_folder_that_the_design_names(run: Path) -> None:
     names = {path.name for path in run.iterdir() if not path.name.startswith(".")}  # the lock is hidden
     assert names == {
         "recipe.yaml", "metrics.jsonl", "rollouts.jsonl", "checkpoints", "evaluation.json",
-        "evaluation-base.json", "report.html", "model", "run.json",
+        "evaluation-base.json", "report.html", "model", "run.json", "parameters.json",
     }  # fmt: skip
     for stage in ("answers", "rewards"):
         assert [path.name for path in (run / "checkpoints" / stage).iterdir()] == ["model"]
@@ -215,7 +215,7 @@ def test_resuming_a_finished_run_changes_nothing(run: Path, recipe: Recipe) -> N
 
 def test_resuming_with_another_recipe_is_refused(run: Path, random_policy: Path) -> None:
     other = shade_recipe(random_policy, {**SFT, "trainer": {"learning_rate": 0.5}}, GRPO)
-    wanted = r"stages\.0\.trainer\.learning_rate was 0\.01.*now says 0\.5; nothing trained can be kept"
+    wanted = r"stages\.answers\.trainer\.learning_rate was 0\.01.*now says 0\.5; nothing trained can be kept"
     with pytest.raises(UserError, match=wanted):
         train(other, run, resume=True)
 

@@ -65,3 +65,9 @@ def test_frames_and_tokens_equal_those_of_a_loaded_model(tmp_path: Path) -> None
         assert view.space == policy.space
         for size in [(28, 28), (512, 340), (100, 701)]:
             assert view.frame(size).processed == policy.frame(size).processed
+
+
+def test_pixel_limits_that_would_change_nothing_are_refused() -> None:
+    with pytest.raises(UserError, match=r"model\.max_pixels is 50176, but models of type gemma3"):
+        model_view(ModelConfig(name="google/gemma-3-4b-it", max_pixels=50176))
+    assert model_view(ModelConfig(name="Qwen/Qwen2.5-VL-3B-Instruct", max_pixels=50176)).max_pixels == 50176

@@ -190,7 +190,7 @@ def test_weights_of_the_users_own() -> None:
     ("task", "term", "settings", "message"),
     [
         (GRADE, "accuracy", {"balance": {"non": 2}}, "weighs 'non', .*did you mean 'none'"),
-        (GRADE, "accuracy", {"balance": {"none": 2}}, "no weight for 'mild'"),
+        (GRADE, "accuracy", {"balance": {"none": 2}}, "label 'mild' of task 'g' is missing in balance"),
         (GRADE, "accuracy", {"balance": "invers"}, "setting 'balance' is 'invers'"),
         (GRADE, "accuracy", {"balance": dict.fromkeys(GRADES, -1)}, "setting 'balance'"),
         (FREE, "accuracy", {"balance": "inverse"}, "weighs labels; task 'f' is of kind 'answer'"),

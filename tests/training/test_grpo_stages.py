@@ -47,7 +47,7 @@ def test_parts_are_stages_of_one_task_each() -> None:
         ({"mix": {name: {**MIX["spot"], "share": 0.5} for name in "ab"}}, "expected less than 1"),
         ({"mix": {"spot": {**MIX["spot"], "share": 0}}}, "greater than 0"),
         ({"mix": {"spot": {"share": 0.5, "rewards": {}}}}, "at least 1 item"),
-        ({"mix": MIX, "method": "sft"}, "which grpo alone can"),
+        ({"mix": MIX, "method": "sft"}, "mix is what grpo alone can"),
         ({"dynamic_sampling": {"mode": "sometimes"}}, "'off', 'skip' or 'resample'"),
         ({"dynamic_sampling": {"budget": 0}}, "greater than or equal to 1"),
     ],

@@ -63,6 +63,8 @@ def model_view(config: ModelConfig) -> View:
         name = name.replace("gemma_3", "gemma3").replace("llava_v1_6", "llava_next")
         model_type = next((family for family in FAMILY_SPACE if family in name), "")
         settings, cut = {}, named_cut(model_type, config.name)
+    if cut is not None and (config.min_pixels or config.max_pixels):
+        raise limits_without_grid(config, model_type)
     size = settings.get("size") or {}
     smallest = config.min_pixels or settings.get("min_pixels") or size.get("shortest_edge") or MIN_PIXELS
     largest = config.max_pixels or settings.get("max_pixels") or size.get("longest_edge") or MAX_PIXELS
@@ -71,6 +73,15 @@ def model_view(config: ModelConfig) -> View:
     )
     space = family_space(model_type, config.coordinates)
     return View(space, factor if cut is None else cut.token_side, smallest, largest, model_type, cut)
+
+
+def limits_without_grid(config: ModelConfig, model_type: str) -> UserError:
+    """What is said where pixel limits would change nothing: the family does not cut pictures into a grid."""
+    name = "max_pixels" if config.max_pixels else "min_pixels"
+    return UserError(
+        f"model.{name} is {getattr(config, name)}, but models of type {model_type} bring every picture to sizes of "
+        "their own; remove it"
+    )
 
 
 def _processor_settings(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 
 from vrft_aug.errors import UserError
+from vrft_aug.perception.model_view import limits_without_grid
 from vrft_aug.perception.spaces import BoxSpace, Frame, family_space
 from vrft_aug.policy.adapters import load_adapter
 from vrft_aug.policy.hardware import choose_device
@@ -108,6 +109,8 @@ def load_policy(config: ModelConfig, training: bool = False) -> Policy:
         )
     if not hasattr(processor, "image_processor"):
         raise UserError(f"model {config.name!r} has no image processor; expected a vision-language model")
+    if any(limits.values()) and not hasattr(processor.image_processor, "merge_size"):
+        raise limits_without_grid(config, str(model.config.model_type))
     device = choose_device(config)
     try:
         model = model.to(device)

@@ -106,7 +106,7 @@ def recipe_text(found: Guess, name: str, place: Path) -> str:
     lines += [
         "",
         "stages:",
-        "  - name: first",
+        f"  - name: {found.kind}",
         "    method: grpo",
         "    task: main",
         "    steps: 20",
