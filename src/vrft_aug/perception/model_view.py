@@ -79,8 +79,8 @@ def limits_without_grid(config: ModelConfig, model_type: str) -> UserError:
     """What is said where pixel limits would change nothing: the family does not cut pictures into a grid."""
     name = "max_pixels" if config.max_pixels else "min_pixels"
     return UserError(
-        f"model.{name} is {getattr(config, name)}, but models of type {model_type} bring every picture to sizes of "
-        "their own; remove it"
+        f"model.{name} is {getattr(config, name)}, but models of type {model_type} bring every picture to "
+        "sizes of their own; remove it"
     )
 
 
