@@ -58,7 +58,7 @@ class ImageRef(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Target:
     """What is true of a case. Several may be known (a grade and boxes); a task asks for one of them.
 
@@ -79,7 +79,7 @@ class Target:
     absent: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Case:
     """One question about one patient: its pictures and what is true of them.
 

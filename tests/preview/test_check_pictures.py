@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from helpers.data_files import CSV, recipe_mapping, save_image, save_recipe_mapping, save_table
 from vrft_aug.cli import app
 from vrft_aug.data.images import FileImage
-from vrft_aug.data.open_all import FEW, check_pictures, pictures, sample
+from vrft_aug.data.open_all import FEW, check_pictures, sample, sampled_pictures
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Case, Target
 
@@ -59,12 +59,9 @@ def test_many_broken_ones_are_counted_in_one_line(tmp_path: Path) -> None:
 
 def test_only_decode_opens_every_picture(tmp_path: Path) -> None:
     save_table(tmp_path, 200)
-    every = pictures(
-        Case(str(n), (FileImage(tmp_path / f"set/images/i{n}.png", str(n)),), Target()) for n in range(200)
-    )
-    chosen = sample(every)
+    every = [FileImage(tmp_path / f"set/images/i{n}.png", str(n)) for n in range(200)]
+    chosen = sampled_pictures(Case(image.case, (image,), Target()) for image in every)
     missed = next(image for image in every if image not in chosen)
-    assert isinstance(missed, FileImage)
     cut(missed.path)
     assert len(chosen) == 64
     assert chosen == sample(every)
@@ -75,9 +72,9 @@ def test_only_decode_opens_every_picture(tmp_path: Path) -> None:
 def test_a_picture_that_several_cases_show_is_opened_once(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     cases = [Case(str(n), (FileImage(path, str(n)),), Target()) for n in range(3)]
-    assert pictures(cases) == [FileImage(path, "0")]
+    assert sampled_pictures(cases) == [FileImage(path, "0")]
     pages = [Case(str(n), (FileImage(path, str(n), page=n),), Target()) for n in range(3)]
-    assert len(pictures(pages)) == 3
+    assert len(sampled_pictures(pages)) == 3
 
 
 @pytest.mark.slow

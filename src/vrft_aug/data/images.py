@@ -37,7 +37,7 @@ LONGEST = 200  # times the shorter side; image processors refuse more
 REDUCED = 1  # of TIFF's tag 254: the page is a smaller copy of another
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileImage:
     """A picture in a file, opened when it is needed.
 

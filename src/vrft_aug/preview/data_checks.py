@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from vrft_aug.data.notes import Note
-from vrft_aug.data.open_all import check_pictures, pictures, sample
+from vrft_aug.data.open_all import check_pictures, sampled_pictures
 from vrft_aug.nouns import Case
 from vrft_aug.preview.audit.audit import audit_recipe, quick_findings, refuse_wrong
 from vrft_aug.preview.audit.audited import Finding
@@ -33,7 +33,7 @@ def audit_findings(
 
 def _quick(recipe: Recipe, read: Mapping[tuple[str, str], Sequence[Case]]) -> list[Finding]:
     """A sample of the pictures opened; then what the cases alone tell."""
-    check_pictures(sample(pictures(case for cases in read.values() for case in cases)))
+    check_pictures(sampled_pictures(case for cases in read.values() for case in cases))
     tasks: dict[str, dict[str, Sequence[Case]]] = {}
     for (name, split), cases in read.items():
         tasks.setdefault(name, {})[split] = cases

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vrft_aug.data.open_all import check_pictures, pictures, sample
+from vrft_aug.data.open_all import check_pictures, sampled_pictures
 from vrft_aug.errors import UserError
 from vrft_aug.policy.adapters import lora_config
 from vrft_aug.policy.freezing import frozen_parts
@@ -43,7 +43,7 @@ def check_run(recipe: Recipe, policy: Policy) -> tuple[list[tuple[TaskSet, ...]]
     judged = evaluation_taskset(recipe, policy.space)
     check_lengths(policy, "evaluation", judged, recipe.evaluation.max_new_tokens)
     read = [case for parts in tasksets for taskset in parts for case in taskset.cases]
-    check_pictures(sample(pictures([*read, *judged.cases])))
+    check_pictures(sampled_pictures([*read, *judged.cases]))
     for taskset in [*(taskset for parts in tasksets for taskset in parts), judged]:
         check_picture_tokens(recipe.model, taskset)
     rehearse_stages(recipe, tasksets, policy)

@@ -19,7 +19,8 @@ def contradicting_labels(data: AuditedTask) -> Iterator[Finding]:
     said: defaultdict[Hashable, dict[Hashable, int]] = defaultdict(dict)
     for place, case in enumerate(data.cases):
         contents = tuple(data.pictures.content(at) for at in data.shown[place])
-        if (value := truth(case)) is not None and all(one in data.cases_of for one in contents):
+        again = all(len(data.cases_of.get(one, ())) > 1 for one in contents)  # else nobody contradicts it
+        if again and (value := truth(case)) is not None:
             said[contents, case.question, frozenset(case.options)].setdefault(value, place)
     apart = [list(values.values()) for values in said.values() if len(values) > 1]
     if apart:
