@@ -40,7 +40,7 @@ def generate(
     settings = _generation_config(policy, temperature, samples, max_new_tokens, eos)
     at_once = max(1, batch_size // samples)  # prompts
     rollouts: list[list[Rollout]] = []
-    with torch.random.fork_rng(), torch.no_grad(), _evaluating(policy.model):
+    with torch.random.fork_rng(), torch.no_grad(), evaluating(policy.model):
         torch.manual_seed(seed)
         for start in range(0, len(prompts), at_once):
             batch = prompts[start : start + at_once]
@@ -92,7 +92,7 @@ def _rollout(policy: Policy, ids: Sequence[int], eos: Sequence[int], opened: str
 
 
 @contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
+def evaluating(model: Any) -> Iterator[None]:
     """The model without dropout and checkpointing side effects, and then again as it was."""
     training = model.training
     model.eval()

@@ -12,6 +12,7 @@ import torch
 from vrft_aug.bench.contenders import make_trainer
 from vrft_aug.bench.presets import Shape
 from vrft_aug.bench.timing import compare
+from vrft_aug.policy.generate import evaluating
 from vrft_aug.policy.prefix.grouping import Groups, group_rows, join_rows, split_rows
 from vrft_aug.policy.prefix.sampling import decode_groups
 from vrft_aug.selftest.outcome import Finding, Machine
@@ -67,7 +68,7 @@ def drawn_and_scored(trainer: Any, half: bool) -> torch.Tensor:
     rows = split_rows(_prompts(batch), batch["num_images"])
     record = _Record()
     torch.manual_seed(2)
-    with torch.no_grad(), _precision(batch["prompt_ids"].device, half), _evaluating(trainer.model):
+    with torch.no_grad(), _precision(batch["prompt_ids"].device, half), evaluating(trainer.model):
         sequences = trainer.model.generate(
             **join_rows([rows[row] for row in groups.first]),
             max_new_tokens=SHAPE.completion, do_sample=True, top_k=0, disable_compile=True,
@@ -149,13 +150,3 @@ def _trained(
 def _precision(device: torch.device, half: bool) -> Iterator[None]:
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
         yield
-
-
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

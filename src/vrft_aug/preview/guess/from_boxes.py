@@ -14,7 +14,7 @@ import yaml
 from vrft_aug.data.readers.annotation_files import read_json, read_xml
 from vrft_aug.data.splits import NAMES
 from vrft_aug.errors import UserError
-from vrft_aug.preview.guess.guessed import Guess, files_below, pictures_in, words_of
+from vrft_aug.preview.guess.guessed import RANDOM, Guess, files_below, judged_split, pictures_in, words_of
 
 MOST_FILES = 2_000  # annotation files of one picture each that are read for their labels
 
@@ -110,7 +110,7 @@ def guess_yolo(folder: Path) -> Guess:
     return Guess(
         folder, "localise", labels, data,
         (f"boxes of format yolo: {', '.join(labels)[:200]}", said), tuple(open_),
-        judged_on="validation" if splits and "test" not in splits and len(splits) > 1 else "test",
+        judged_on=judged_split(splits if len(splits) > 1 else ()),
         hints=words_of(*folder.resolve().parts[-2:], *labels),
     )  # fmt: skip
 
@@ -121,9 +121,6 @@ def is_yolo(folder: Path) -> bool:
         if (path.suffix == ".txt" and path.parent.name == "labels") or path.parent.parent.name == "labels":
             return True
     return False
-
-
-RANDOM = "nothing tells splits: 65 % train, 15 % validation, 20 % test, at random"
 
 
 def _splits(settings: dict[str, Any], files: Sequence[Path]) -> tuple[str, str]:

@@ -28,9 +28,12 @@ from vrft_aug.preview.guess.from_scans import guess_scans, is_volume
 from vrft_aug.preview.guess.guessed import (
     IGNORED,
     LOOKED_AT,
+    RANDOM,
     Guess,
+    class_folders,
     files_below,
     is_picture,
+    judged_split,
     pictures_in,
     words_of,
 )
@@ -111,11 +114,9 @@ def _class_folders(folder: Path, files: Sequence[Path]) -> Guess | None:
     """A folder a class, perhaps below folders of splits."""
     pictures = [path.relative_to(folder) for path in files if is_picture(path)]
     tops = {path.parts[0] for path in pictures if len(path.parts) > 1 and path.parts[0] not in IGNORED}
-    splits = {NAMES[name.casefold()] for name in tops if name.casefold() in NAMES}
+    splits, classes = class_folders(path.parts for path in pictures if path.parts[0] in tops)
     if splits and not all(name.casefold() in NAMES for name in tops):
         return None
-    depth = 1 if splits else 0
-    classes = sorted({path.parts[depth] for path in pictures if len(path.parts) > depth + 1})
     if any(name.casefold() in NO_CLASSES for name in classes):
         return None
     if len(classes) < 2:
@@ -127,16 +128,15 @@ def _class_folders(folder: Path, files: Sequence[Path]) -> Guess | None:
     if labels.label_names:
         data["label_names"] = dict(labels.label_names)
     if splits:
-        said = f"splits are folders: {', '.join(sorted(splits))}"
+        said = f"splits are folders: {', '.join(splits)}"
     else:
         data["random_split"] = {"seed": 0}
-        said = "nothing tells splits: 65 % train, 15 % validation, 20 % test, at random"
+        said = RANDOM
     return Guess(
         folder, labels.kind, labels.labels, data,
         ("labels are the names of folders", said, *labels.said),
         ("where a patient has several pictures, say so with patient_pattern", *labels.open),
-        labels.knowledge, labels.maybe_knowledge,
-        "validation" if splits and "test" not in splits else "test", hints,
+        labels.knowledge, labels.maybe_knowledge, judged_split(splits), hints,
     )  # fmt: skip
 
 

@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vrft_aug.data.splits import NAMES
 from vrft_aug.errors import UserError
 from vrft_aug.preview.guess.from_table import SUFFIXES, guess_table
-from vrft_aug.preview.guess.guessed import Guess, words_of
+from vrft_aug.preview.guess.guessed import Guess, class_folders, judged_split, words_of
 from vrft_aug.preview.guess.label_order import name_labels
 
 VOLUMES = (".nii", ".nii.gz")
@@ -46,10 +45,8 @@ def guess_scans(folder: Path, files: Sequence[Path]) -> Guess:
             "patients come from headers, as keyed hashes: none is in two splits",
         )
         return replace(found, data=data, said=(*said, *found.said), open=(*open_, *found.open))
-    parts = [path.relative_to(folder).parts for path in files if path.suffix.lower() not in SUFFIXES]
-    splits = {NAMES[part[0].casefold()] for part in parts if part[0].casefold() in NAMES}
-    depth = 1 if splits else 0
-    classes = sorted({part[depth] for part in parts if len(part) > depth + 1})
+    scans = (path for path in files if path.suffix.lower() not in SUFFIXES)
+    splits, classes = class_folders(path.relative_to(folder).parts for path in scans)
     if len(classes) < 2:
         raise UserError(
             f"{folder} has scans and nothing that says what they show; expected a table in it with their "
@@ -63,12 +60,9 @@ def guess_scans(folder: Path, files: Sequence[Path]) -> Guess:
         data["random_split"] = {"seed": 0}
     told = (
         "labels are the names of folders",
-        f"splits are folders: {', '.join(sorted(splits))}"
-        if splits
-        else "splits are made at random, by patient",
+        f"splits are folders: {', '.join(splits)}" if splits else "splits are made at random, by patient",
     )
     return Guess(
         folder, labels.kind, labels.labels, data, (*told, *labels.said), (*open_, *labels.open),
-        labels.knowledge, labels.maybe_knowledge,
-        "validation" if splits and "test" not in splits else "test", hints,
+        labels.knowledge, labels.maybe_knowledge, judged_split(splits), hints,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from vrft_aug.data.readers.table_files import Table, read_columns, read_header
 from vrft_aug.data.readers.table_text import Dialect
 from vrft_aug.data.splits import NAMES
 from vrft_aug.errors import UserError
-from vrft_aug.preview.guess.guessed import MOST_FOLDERS, Guess, files_below, is_picture, words_of
+from vrft_aug.preview.guess.guessed import Guess, picture_folders, words_of
 from vrft_aug.preview.guess.label_order import NamedLabels, name_labels
 from vrft_aug.preview.guess.table_columns import (
     BLANK,
@@ -35,7 +35,7 @@ def guess_table(path: Path) -> Guess:
     """What a table and the pictures that it names are; UserError where it names none that are there."""
     encoding, table = _read(path)
     root = path.parent
-    columns = find_columns(table, _folders(root))
+    columns = find_columns(table, picture_folders(root))
     if columns is None:
         raise UserError(
             f"{path}: no column names pictures in {root} or below it; its columns are "
@@ -200,12 +200,3 @@ def _read(path: Path) -> tuple[str | None, Table]:
     if NOT_WESTERN.search(path.read_bytes().decode("cp1252", errors="replace")):
         raise refused
     return "cp1252", read_columns(path, path.parent, dialect, (), read_header(path, path.parent, dialect, ()))
-
-
-def _folders(root: Path) -> list[Path]:
-    """The folder of the table, and those below that hold pictures or folders of them, the nearest first."""
-    found = {root}
-    for path in files_below(root):
-        if is_picture(path):
-            found |= {parent for parent in path.parents if parent.is_relative_to(root)}
-    return sorted(found, key=lambda folder: (len(folder.parts), folder.as_posix()))[:MOST_FOLDERS]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vrft_aug.data.file_index import FileIndex
 from vrft_aug.data.images import SUFFIXES
+from vrft_aug.data.splits import NAMES
 from vrft_aug.errors import UserError
 
 MODALITIES = (  # words of paths, columns and labels -> what the pictures are called; the first that is met
@@ -27,6 +28,7 @@ MODALITIES = (  # words of paths, columns and labels -> what the pictures are ca
     ("mri", "MR slice"),
     ("ct", "CT slice"),
 )
+RANDOM = "nothing tells splits: 65 % train, 15 % validation, 20 % test, at random"
 PICTURES = (*SUFFIXES, ".dcm")
 MOST_FILES = 20_000  # that are listed to see what a folder holds
 LOOKED_AT = 50  # names of pictures that a folder is chosen by
@@ -84,27 +86,43 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURES
 
 
+def picture_folders(root: Path) -> list[Path]:
+    """The folder itself, and those below it that hold pictures or folders of them, the nearest first."""
+    found = {root}
+    for path in files_below(root):
+        if is_picture(path):
+            found |= {parent for parent in path.parents if parent.is_relative_to(root)}
+    return sorted(found, key=lambda folder: (len(folder.parts), folder.as_posix()))[:MOST_FOLDERS]
+
+
 def pictures_in(names: Sequence[str], root: Path) -> Path | None:
     """The folder below `root` that the names of pictures begin in: that with most of them; None: no name is
     found."""
-    folders = {root} | {
-        parent
-        for path in files_below(root)
-        if is_picture(path)
-        for parent in path.parents
-        if parent.is_relative_to(root)
-    }
     best, most = None, 0
-    for folder in sorted(folders, key=lambda one: (len(one.parts), one.as_posix()))[:MOST_FOLDERS]:
+    for folder in picture_folders(root):
         index = FileIndex(folder)
-        there = sum(_there(index, name) for name in names[:LOOKED_AT])
+        there = sum(is_there(name, index) for name in names[:LOOKED_AT])
         if there > most:
             best, most = folder, there
     return best
 
 
-def _there(index: FileIndex, name: str) -> bool:
+def is_there(name: str, index: FileIndex) -> bool:
+    """Whether a name is that of one file."""
     try:
         return index.find(name) is not None
-    except UserError:
+    except UserError:  # several files are as near
         return False
+
+
+def class_folders(paths: Iterable[tuple[str, ...]]) -> tuple[list[str], list[str]]:
+    """Splits and classes that the folders of files are called after, from the parts of the files' paths."""
+    parts = list(paths)
+    splits = sorted({NAMES[part[0].casefold()] for part in parts if part[0].casefold() in NAMES})
+    depth = 1 if splits else 0
+    return splits, sorted({part[depth] for part in parts if len(part) > depth + 1})
+
+
+def judged_split(splits: Collection[str]) -> str:
+    """The split to judge on: test, but where the data has splits and no such one."""
+    return "validation" if splits and "test" not in splits else "test"

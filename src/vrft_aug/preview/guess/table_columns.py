@@ -10,8 +10,7 @@ from pathlib import Path
 from vrft_aug.data.file_index import FileIndex
 from vrft_aug.data.readers.table_files import Table
 from vrft_aug.data.splits import NAMES
-from vrft_aug.errors import UserError
-from vrft_aug.preview.guess.guessed import words_of
+from vrft_aug.preview.guess.guessed import is_there, words_of
 
 LOOKED_AT = 300  # cells of a column that are looked for among the files
 MOST_LABELS = 30
@@ -116,14 +115,7 @@ def _pictures(
 def _share(column: Sequence[str], index: FileIndex) -> float:
     """The share of the names in a column that are files."""
     names = [name for name in dict.fromkeys(column) if name][:LOOKED_AT]
-    return sum(_there(name, index) for name in names) / len(names) if names else 0.0
-
-
-def _there(name: str, index: FileIndex) -> bool:
-    try:
-        return index.find(name) is not None
-    except UserError:  # several files are as near
-        return False
+    return sum(is_there(name, index) for name in names) / len(names) if names else 0.0
 
 
 def _is_split(column: Sequence[str]) -> bool:
