@@ -327,6 +327,15 @@ def test_folders_of_pictures_and_masks_are_no_classes(tmp_path: Path) -> None:
         first_recipe(tmp_path / "data", tmp_path / "my.yaml")
 
 
+def test_a_folder_around_all_is_passed_and_a_picture_beside_it_is_not_lost(tmp_path: Path) -> None:
+    classes(tmp_path / "data")
+    made = first_recipe(tmp_path / "data", tmp_path / "my.yaml")
+    assert made.fault is None and yaml.safe_load(made.path.read_text())["data_root"].endswith("data/skin")
+    save_image(tmp_path / "data" / "stray.png")
+    with pytest.raises(UserError, match="nothing that says what they show"):
+        first_recipe(tmp_path / "data", tmp_path / "other.yaml")
+
+
 def test_files_that_were_not_looked_at_are_named(tmp_path: Path) -> None:
     annotated_sets.coco(tmp_path / "data")
     save_csv(tmp_path / "data" / "grades.csv", [["image", "grade"], ["a0.png", "1"]])

@@ -120,8 +120,9 @@ def _class_folders(folder: Path, files: Sequence[Path]) -> Guess | None:
     if any(name.casefold() in NO_CLASSES for name in classes):
         return None
     if len(classes) < 2:
-        inner = [name for name in tops if len(tops) == 1]  # one folder around all of it
-        return _class_folders(folder / inner[0], files) if inner and len(classes) == 1 else None
+        around = folder / classes[0] if len(classes) == 1 and not splits else folder  # one folder around all
+        inside = around != folder and all(len(path.parts) > 2 for path in pictures)
+        return _class_folders(around, files) if inside else None
     hints = words_of(*folder.resolve().parts[-2:], *classes)
     labels = name_labels(classes, hints)
     data: dict[str, Any] = {"reader": "folder", "images": "."}
