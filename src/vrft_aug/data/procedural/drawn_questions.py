@@ -44,7 +44,17 @@ class Asked:
         return self.answer in ("yes", "no")
 
 
-Maker = Callable[[Modality, Sequence[Finding], tuple[int, int], np.random.Generator, bool], Asked | None]
+@dataclass(frozen=True)
+class _Picture:
+    """What is asked about: what was drawn on (width, height) pixels, and whether a choice is made of it."""
+
+    modality: Modality
+    findings: Sequence[Finding]
+    size: tuple[int, int]
+    choice: bool
+
+
+Maker = Callable[[_Picture, np.random.Generator], Asked | None]
 
 
 def questions_about(
@@ -63,51 +73,40 @@ def questions_about(
     """
     use, world, index = seed
     number = 0 if modality == "fundus" else 1
+    about = _Picture(modality, findings, size, choice)
     made: list[Asked] = []
     for place, topic in enumerate(TOPICS):
         rng = np.random.default_rng([USES[use], number, world, index, QUESTIONS + place])
-        asked = MAKERS[topic](modality, findings, size, rng, choice)
+        asked = MAKERS[topic](about, rng)
         if asked is not None and topic in topics:
             made.append(asked)
     order = np.random.default_rng([USES[use], number, world, index, 0]).permutation(len(made))
     return [made[place] for place in sorted(order[:most])]
 
 
-def _there(
-    modality: Modality,
-    findings: Sequence[Finding],
-    size: tuple[int, int],
-    rng: np.random.Generator,
-    choice: bool,
-) -> Asked | None:
-    kinds = _kinds(modality)
-    shown = [kind for kind in kinds if any(finding.kind == kind for finding in findings)]
+def _there(about: _Picture, rng: np.random.Generator) -> Asked | None:
+    kinds = _kinds(about.modality)
+    shown = [kind for kind in kinds if any(finding.kind == kind for finding in about.findings)]
     absent = [kind for kind in kinds if kind not in shown]
-    if choice:
+    if about.choice:
         if not shown or not absent:
             return None
         others = [str(kind) for kind in rng.permutation(absent)[: OPTIONS - 1]]
-        question = f"Which of these does the {PICTURE[modality]} show?"
+        question = f"Which of these does the {PICTURE[about.modality]} show?"
         return Asked("there", question, str(rng.choice(shown)), tuple(others))
     asked = shown if (shown and rng.random() < 0.5) or not absent else absent
     kind = str(rng.choice(asked))
     right, wrong = ("yes", "no") if kind in shown else ("no", "yes")
-    return Asked("there", f"Does the {PICTURE[modality]} show {kind}?", right, (wrong,))
+    return Asked("there", f"Does the {PICTURE[about.modality]} show {kind}?", right, (wrong,))
 
 
-def _count(
-    modality: Modality,
-    findings: Sequence[Finding],
-    size: tuple[int, int],
-    rng: np.random.Generator,
-    choice: bool,
-) -> Asked | None:
-    if modality == "chest":  # at most one of each is drawn
-        what, number = "findings", len(findings)
+def _count(about: _Picture, rng: np.random.Generator) -> Asked | None:
+    if about.modality == "chest":  # at most one of each is drawn
+        what, number = "findings", len(about.findings)
     else:
-        shown = sorted({finding.kind for finding in findings if finding.kind in LESIONS})
+        shown = sorted({finding.kind for finding in about.findings if finding.kind in LESIONS})
         what = str(rng.choice(shown if shown and rng.random() < 0.8 else LESIONS))
-        number = sum(finding.kind == what for finding in findings)
+        number = sum(finding.kind == what for finding in about.findings)
     if number > MOST_COUNTED:
         return None
     near = [str(other) for other in range(max(0, number - 3), number + 4) if other != number]
@@ -115,54 +114,38 @@ def _count(
     return Asked("count", f"How many {what} are there?", str(number), tuple(others))
 
 
-def _where(
-    modality: Modality,
-    findings: Sequence[Finding],
-    size: tuple[int, int],
-    rng: np.random.Generator,
-    choice: bool,
-) -> Asked | None:
-    asked = [one for one in _single(findings) if all(_clear(one, size))]
+def _where(about: _Picture, rng: np.random.Generator) -> Asked | None:
+    asked = [one for one in _single(about.findings) if all(_clear(one, about.size))]
     if not asked:
         return None
     finding = asked[int(rng.integers(len(asked)))]
-    right, lower = _halves(finding, size)
+    right, lower = _halves(finding, about.size)
     quadrant = f"{'lower' if lower else 'upper'} {SIDES[right]}"
     question = f"In which quarter of the picture is the {_one(finding.kind)}?"
     return Asked("where", question, quadrant, tuple(one for one in QUADRANTS if one != quadrant))
 
 
-def _side(
-    modality: Modality,
-    findings: Sequence[Finding],
-    size: tuple[int, int],
-    rng: np.random.Generator,
-    choice: bool,
-) -> Asked | None:
-    asked = [one for one in _single(findings) if _clear(one, size)[0]]
+def _side(about: _Picture, rng: np.random.Generator) -> Asked | None:
+    asked = [one for one in _single(about.findings) if _clear(one, about.size)[0]]
     if not asked:
         return None
     finding = asked[int(rng.integers(len(asked)))]
-    right, _ = _halves(finding, size)
+    right, _ = _halves(finding, about.size)
     question = f"On which side of the picture is the {_one(finding.kind)}?"
     return Asked("side", question, SIDES[right], (SIDES[not right],))
 
 
-def _larger(
-    modality: Modality,
-    findings: Sequence[Finding],
-    size: tuple[int, int],
-    rng: np.random.Generator,
-    choice: bool,
-) -> Asked | None:
-    if both := _on_both_sides(findings, size):
+def _larger(about: _Picture, rng: np.random.Generator) -> Asked | None:
+    if both := _on_both_sides(about.findings, about.size):
         largest = both[int(rng.integers(len(both)))]
-        right, _ = _halves(largest, size)
+        right, _ = _halves(largest, about.size)
         question = f"On which side of the picture is the largest {_one(largest.kind)}?"
         return Asked("larger", question, SIDES[right], (SIDES[not right],))
-    if modality == "fundus":  # of different kinds the same is nearly always larger: guessed without looking
+    if (
+        about.modality == "fundus"
+    ):  # of different kinds the same is nearly always larger: guessed without looking
         return None
-    alone = _single(findings)
+    alone = _single(about.findings)
     pairs = [(one, other) for one in alone for other in alone if _area(one) >= LARGER * _area(other)]
     if not pairs:
         return None
