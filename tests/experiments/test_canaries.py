@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from helpers.canaries import CANARY, save_canaries, speaks, vrft
+from helpers.canaries import CANARY, private_recipe, save_canaries, speaks, vrft
 from helpers.data_files import save_csv
 
 pydicom = pytest.importorskip("pydicom", reason="the extra dicom is not installed")
@@ -16,27 +16,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:Invalid value")  # as the test w
 
 
 def recipe(root: Path) -> dict[str, Any]:
-    stage = {"task": "look", "steps": 1, "prompts_per_step": 2, "max_new_tokens": 12}
-    return {
-        "name": "private", "seed": 1, "data_root": str(root), "model": {"name": "tiny", "device": "cpu"},
-        "tasks": {
-            "look": {
-                "kind": "classify", "question": "Is it dark or bright?", "labels": ["dark", "bright"],
-                "data": {
-                    "reader": "dicom", "folder": "scans", "table": "labels.csv",
-                    "join": {"accession_number": "accession"},
-                },
-            }
-        },
-        "stages": [
-            {**stage, "name": "answers", "method": "sft"},
-            {
-                **stage, "name": "rewards", "method": "grpo", "generations": 2,
-                "rewards": {"format": 0.2, "accuracy": 1.0},
-            },
-        ],
-        "evaluation": {"task": "look", "limit": 3, "max_new_tokens": 12, "bootstrap": 100},
+    data = {
+        "reader": "dicom", "folder": "scans", "table": "labels.csv",
+        "join": {"accession_number": "accession"},
     }  # fmt: skip
+    return private_recipe(root, data, {"format": 0.2, "accuracy": 1.0})
 
 
 def test_the_files_are_full_of_canaries(tmp_path: Path) -> None:

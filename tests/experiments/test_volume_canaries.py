@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from helpers.canaries import CANARY, save_canaries, speaks, vrft
+from helpers.canaries import CANARY, private_recipe, save_canaries, speaks, vrft
 from helpers.data_files import save_csv
 
 pytestmark = pytest.mark.filterwarnings("ignore:Invalid value")  # as the test writes its canaries
@@ -51,24 +51,11 @@ def save_all(root: Path) -> None:
 
 
 def recipe(root: Path) -> dict[str, Any]:
-    stage = {"task": "look", "steps": 1, "prompts_per_step": 2, "max_new_tokens": 12}
-    return {
-        "name": "private", "seed": 1, "data_root": str(root), "model": {"name": "tiny", "device": "cpu"},
-        "tasks": {
-            "look": {
-                "kind": "classify", "question": "Is it dark or bright?", "labels": ["dark", "bright"],
-                "data": {
-                    "reader": "volume", "folder": "scans", "table": "labels.csv", "join": {"folder": "where"},
-                    "window": [128, 256],
-                },
-            }
-        },
-        "stages": [
-            {**stage, "name": "answers", "method": "sft"},
-            {**stage, "name": "rewards", "method": "grpo", "generations": 2, "rewards": {"accuracy": 1.0}},
-        ],
-        "evaluation": {"task": "look", "limit": 3, "max_new_tokens": 12, "bootstrap": 100},
+    data = {
+        "reader": "volume", "folder": "scans", "table": "labels.csv", "join": {"folder": "where"},
+        "window": [128, 256],
     }  # fmt: skip
+    return private_recipe(root, data, {"accuracy": 1.0})
 
 
 def test_the_files_are_full_of_canaries(tmp_path: Path) -> None:

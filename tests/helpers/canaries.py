@@ -85,3 +85,22 @@ def vrft(*arguments: str, code: int = 0) -> str:
 def speaks(content: bytes) -> bool:
     """Whether a canary is in it. Weights and pictures hold any digits by chance, but not these words."""
     return any(word in content for word in (b"Zz9171", b"ZZ9171", b"1.2.9171", b"zz9171", b"Canary"))
+
+
+def private_recipe(root: Path, data: dict[str, Any], rewards: dict[str, float]) -> dict[str, Any]:
+    """A whole road in two steps over the data below `root`."""
+    stage = {"task": "look", "steps": 1, "prompts_per_step": 2, "max_new_tokens": 12}
+    return {
+        "name": "private", "seed": 1, "data_root": str(root), "model": {"name": "tiny", "device": "cpu"},
+        "tasks": {
+            "look": {
+                "kind": "classify", "question": "Is it dark or bright?", "labels": ["dark", "bright"],
+                "data": data,
+            }
+        },
+        "stages": [
+            {**stage, "name": "answers", "method": "sft"},
+            {**stage, "name": "rewards", "method": "grpo", "generations": 2, "rewards": rewards},
+        ],
+        "evaluation": {"task": "look", "limit": 3, "max_new_tokens": 12, "bootstrap": 100},
+    }  # fmt: skip

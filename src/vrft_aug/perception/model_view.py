@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from vrft_aug.errors import UserError
 from vrft_aug.perception.picture_cuts import Cut, named_cut, settled_cut
 from vrft_aug.perception.spaces import FAMILY_SPACE, BoxSpace, Frame, family_space, patch_grid_size
+from vrft_aug.recipe.model_files import read_object
 from vrft_aug.recipe.model_folder import model_folder
 from vrft_aug.recipe.schema import ModelConfig
 
@@ -54,7 +54,7 @@ def model_view(config: ModelConfig) -> View:
     """
     folder = model_folder(config)
     if folder is not None:
-        whole = _read(folder / "config.json")
+        whole = read_object(folder / "config.json", f"model {folder.name}")
         model_type = str(whole.get("model_type"))
         settings = _image_settings(folder)
         cut = settled_cut(model_type, _processor_settings(folder), settings, whole)
@@ -87,25 +87,13 @@ def limits_without_grid(config: ModelConfig, model_type: str) -> UserError:
 def _processor_settings(folder: Path) -> dict[str, Any]:
     """What the processor says besides its image processor's settings; nothing where it says nothing."""
     path = folder / "processor_config.json"
-    return _read(path) if path.is_file() else {}
+    return read_object(path, f"model {folder.name}") if path.is_file() else {}
 
 
 def _image_settings(folder: Path) -> dict[str, Any]:
     """The image processor's settings, from where either generation of transformers writes them."""
     combined = folder / "processor_config.json"
-    if combined.is_file() and "image_processor" in (whole := _read(combined)):
+    if combined.is_file() and "image_processor" in (whole := read_object(combined, f"model {folder.name}")):
         settings: dict[str, Any] = whole["image_processor"]
         return settings
-    return _read(folder / "preprocessor_config.json")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read: {error}; expected the folder of a transformers model"
-        ) from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is no JSON object; expected the folder of a transformers model")
-    return content
+    return read_object(folder / "preprocessor_config.json", f"model {folder.name}")
