@@ -95,6 +95,8 @@ def test_a_table_is_joined_on_what_the_header_or_the_name_says(
 
 def test_no_patient_is_in_two_splits_and_none_is_named(tmp_path: Path) -> None:
     headers = save_tree(tmp_path, 60)
+    # One draw in 25 of a random key leaves a split of these 30 patients empty.
+    (tmp_path / KEY_FILE).write_text("a key of the test\n")
     save_csv(tmp_path / "t.csv", [["file", "label"], *[[f"{n}.dcm", "dark"] for n in range(60)]])
     cases = read(tmp_path, table="t.csv")
     splits: dict[str, set[str]] = {}
