@@ -17,7 +17,7 @@ import time
 
 from vrft_aug.knowledge.bank import load_bank, shipped_banks
 from vrft_aug.nouns import Case, Prompt, Rollout, Target, Task
-from vrft_aug.recipe.schema import RewardConfig
+from vrft_aug.recipe.stage_config import RewardConfig
 from vrft_aug.scorer import Scorer
 
 LABELS = ("no retinopathy", "mild", "moderate", "severe", "proliferative")

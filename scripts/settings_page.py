@@ -27,7 +27,7 @@ from vrft_aug.data.settings import READERS, CustomData, DataConfig, reader_confi
 from vrft_aug.data.split_settings import RandomSplit, SplitSettings
 from vrft_aug.evaluation.meanings import HEADLINES, MEANINGS
 from vrft_aug.nouns import TaskKind
-from vrft_aug.recipe import schema
+from vrft_aug.recipe import model_config, schema, stage_config, task_config
 from vrft_aug.scorer import SUPPLIED, TERMS
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "settings.md"
@@ -46,14 +46,14 @@ the recipe.
 """
 RECIPE = {
     "The recipe": schema.Recipe,
-    "`tasks.NAME`": schema.TaskConfig,
-    "`injection` of a stage or the evaluation": schema.Injection,
-    "`model`": schema.ModelConfig,
-    "`model.freeze`": schema.Freeze,
-    "`stages[]`": schema.StageConfig,
-    "`stages[].rewards.TERM`": schema.RewardConfig,
-    "`stages[].mix.TASK`": schema.MixedTask,
-    "`stages[].dynamic_sampling`": schema.DynamicSampling,
+    "`tasks.NAME`": task_config.TaskConfig,
+    "`injection` of a stage or the evaluation": task_config.Injection,
+    "`model`": model_config.ModelConfig,
+    "`model.freeze`": model_config.Freeze,
+    "`stages[]`": stage_config.StageConfig,
+    "`stages[].rewards.TERM`": stage_config.RewardConfig,
+    "`stages[].mix.TASK`": stage_config.MixedTask,
+    "`stages[].dynamic_sampling`": stage_config.DynamicSampling,
     "`evaluation`": schema.EvaluationConfig,
 }
 TRUTHS: dict[TaskKind, tuple[str, str]] = {  # what labels are, and the columns of a table that hold the truth

@@ -10,7 +10,8 @@ from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.nouns import AnswerMode, Box, Case, FailureReason, Prompt, Rollout, Score, Target, Task
 from vrft_aug.perception.spaces import BoxSpace, Frame
 from vrft_aug.prompt import SYSTEM, build_prompt
-from vrft_aug.recipe.schema import Injection, RewardConfig
+from vrft_aug.recipe.stage_config import RewardConfig
+from vrft_aug.recipe.task_config import Injection
 from vrft_aug.scorer import Scorer
 
 SPACE = BoxSpace("processed")

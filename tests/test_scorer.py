@@ -6,7 +6,7 @@ import pytest
 from vrft_aug.errors import OwnCodeError, UserError
 from vrft_aug.nouns import Box, Case, Prompt, Rollout, Target, Task, TaskKind
 from vrft_aug.perception.spaces import BoxSpace, Frame
-from vrft_aug.recipe.schema import RewardConfig
+from vrft_aug.recipe.stage_config import RewardConfig
 from vrft_aug.scorer import TERMS, Scorer
 
 GRADE = Task("g", "grade", "?", ("none", "mild", "severe"))

@@ -8,7 +8,7 @@ from vrft_aug.knowledge.count import Count, words
 from vrft_aug.nouns import AnswerFormat, Case, Message, Prompt, Task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.reading.options import LETTERS
-from vrft_aug.recipe.schema import Injection
+from vrft_aug.recipe.task_config import Injection
 
 READER = "You read medical images."
 # What the format term pays for, in the words that the model is told it in.

@@ -22,7 +22,7 @@ from vrft_aug.nouns import Case, Prompt, Rollout, Score, Task, TaskKind
 from vrft_aug.perception.reward import iou, iou_threshold, nearness
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.plugins import case_number, installed, installed_names, load_function
-from vrft_aug.recipe.schema import RewardConfig
+from vrft_aug.recipe.stage_config import RewardConfig
 from vrft_aug.shaping.balance import check_balance, class_weights
 from vrft_aug.shaping.costs import check_costs, costs
 from vrft_aug.shaping.format import format_reward

@@ -15,7 +15,7 @@ from vrft_aug.evaluation.provenance import knowledge_uses
 from vrft_aug.knowledge.bank import load_bank, shipped_banks
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.recipe.file import load_recipe
-from vrft_aug.recipe.schema import Injection
+from vrft_aug.recipe.task_config import Injection
 from vrft_aug.tasks.taskset import load_taskset
 
 FEW = [f"tasks.{task}.data.{split}=2" for task in ("lesions", "grade") for split in ("train", "test")]

@@ -14,7 +14,7 @@ from vrft_aug.data.procedural.pool import Modality, scene
 from vrft_aug.data.procedural.scene import SIZE, Finding
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Case, Prompt, Rollout, Task
-from vrft_aug.recipe.schema import RewardConfig
+from vrft_aug.recipe.stage_config import RewardConfig
 from vrft_aug.scorer import Scorer
 from vrft_aug.tasks.targets import target_completion
 

@@ -11,7 +11,7 @@ from helpers.documents import DOCS, read
 from vrft_aug.data.settings import READERS, DataConfig, reader_config
 from vrft_aug.data.split_settings import SplitSettings
 from vrft_aug.recipe.file import parse_yaml
-from vrft_aug.recipe.schema import TaskConfig
+from vrft_aug.recipe.task_config import TaskConfig
 
 PAGE = DOCS / "reference" / "readers.md"
 PAGES = (PAGE, DOCS / "how-to" / "dicom.md", DOCS / "how-to" / "volumes.md")

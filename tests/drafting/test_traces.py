@@ -13,7 +13,8 @@ from helpers.shades import GRPO, shade_recipe
 from vrft_aug.cli import app
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.recipe.file import save_recipe
-from vrft_aug.recipe.schema import Injection, Recipe
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.task_config import Injection
 from vrft_aug.tasks.demonstrations import with_demonstrations
 from vrft_aug.tasks.taskset import load_taskset
 

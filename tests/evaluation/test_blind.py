@@ -22,7 +22,8 @@ from vrft_aug.evaluation.several import evaluate_several, evaluations
 from vrft_aug.evaluation.slice_table import cell_lines, slice_table
 from vrft_aug.nouns import Answer, Case, Prompt, Rollout, Target, Task
 from vrft_aug.policy.load import Policy, load_policy
-from vrft_aug.recipe.schema import ModelConfig, Recipe
+from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.recipe.schema import Recipe
 from vrft_aug.report.evaluations_page import write_evaluations
 from vrft_aug.tasks.taskset import evaluation_taskset
 

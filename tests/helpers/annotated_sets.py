@@ -10,7 +10,7 @@ from typing import Any
 from helpers.data_files import save_image
 from vrft_aug.data.cases import EmptySplit, load_cases
 from vrft_aug.nouns import Box, Case
-from vrft_aug.recipe.schema import TaskConfig
+from vrft_aug.recipe.task_config import TaskConfig
 from vrft_aug.tasks.task import make_task
 
 SIZE = (64, 48)

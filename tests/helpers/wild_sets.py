@@ -11,7 +11,7 @@ from vrft_aug.data.cases import EmptySplit, load_cases
 from vrft_aug.data.notes import Note, collecting
 from vrft_aug.data.splits import SPLITS
 from vrft_aug.nouns import Case, Task
-from vrft_aug.recipe.schema import TaskConfig
+from vrft_aug.recipe.task_config import TaskConfig
 from vrft_aug.tasks.task import make_task
 
 SIZE = (64, 48)

@@ -12,7 +12,7 @@ from vrft_aug.imitation.facts import consistency, grounding
 from vrft_aug.knowledge.bank import injected_text, load_bank, shipped_banks
 from vrft_aug.knowledge.bank_schema import KnowledgeBank
 from vrft_aug.nouns import Answer, Box, Case, Target, Task
-from vrft_aug.recipe.schema import RewardConfig
+from vrft_aug.recipe.stage_config import RewardConfig
 from vrft_aug.scorer import Scorer
 
 GRADE = Task("eyes", "grade", "?", tuple(BANK.classes))

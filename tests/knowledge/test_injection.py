@@ -16,8 +16,9 @@ from vrft_aug.knowledge.inject import Content, Style, injected_text
 from vrft_aug.nouns import Case, Target, Task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.prompt import build_prompt
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.model_folder import TINY_FOLDER
-from vrft_aug.recipe.schema import Injection, ModelConfig
+from vrft_aug.recipe.task_config import Injection
 
 SPACE = BoxSpace("processed")
 TINY = token_counter(TINY_FOLDER / "tokenizer.json")

@@ -6,7 +6,7 @@ from vrft_aug.answer import parse
 from vrft_aug.data.readers.medmnist_labels import LABELS as OURS
 from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.nouns import Case, Rollout, Target
-from vrft_aug.recipe.schema import TaskConfig
+from vrft_aug.recipe.task_config import TaskConfig
 from vrft_aug.tasks.task import make_task
 
 ORGANS = ["bladder", "femur-left", "femur-right", "heart", "kidney-left", "kidney-right", "liver",

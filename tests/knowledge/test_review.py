@@ -25,7 +25,8 @@ from vrft_aug.knowledge.review import (
     reviewed_part,
 )
 from vrft_aug.knowledge.told import told_bank, unreviewed_rewards
-from vrft_aug.recipe.schema import Injection, Recipe
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.task_config import Injection
 
 LABELS = ("none", "mild", "severe")
 BANK = KnowledgeBank.model_validate(CONTENT)

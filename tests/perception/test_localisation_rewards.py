@@ -18,7 +18,7 @@ from vrft_aug.perception.reward import iou, iou_threshold, nearness
 from vrft_aug.perception.spaces import BoxSpace, Frame
 from vrft_aug.perception.tightening import Tightening, TighteningState, start_of, state_from
 from vrft_aug.prompt import build_prompt
-from vrft_aug.recipe.schema import RewardConfig
+from vrft_aug.recipe.stage_config import RewardConfig
 from vrft_aug.scorer import Scorer
 
 TWO = Task("l", "localise", "Where?", ("disc", "hard exudates"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vrft_aug.errors import UserError
 from vrft_aug.perception.model_view import MAX_PIXELS, MIN_PIXELS, model_view
 from vrft_aug.perception.spaces import patch_grid_size
-from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.recipe.model_config import ModelConfig
 
 SIDE = st.integers(1, 4000)
 

@@ -16,7 +16,7 @@ from vrft_aug.perception.boxes import read_boxes
 from vrft_aug.perception.model_view import model_view
 from vrft_aug.perception.spaces import DECIMALS, BoxSpace, Frame, family_space, patch_grid_size
 from vrft_aug.prompt import build_prompt
-from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.tasks.targets import target_completion
 
 SPACES: tuple[SpaceName, ...] = ("original", "processed", "thousandths", "unit")

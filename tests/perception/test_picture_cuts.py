@@ -12,7 +12,7 @@ from PIL import Image
 from helpers import true_families
 from vrft_aug.perception import picture_cuts
 from vrft_aug.perception.model_view import model_view
-from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.recipe.model_config import ModelConfig
 
 SIZES = [
     (28, 28),

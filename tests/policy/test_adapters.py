@@ -17,7 +17,7 @@ from vrft_aug.errors import UserError
 from vrft_aug.evaluation.evaluate import evaluate_path
 from vrft_aug.experiments.run import train
 from vrft_aug.policy.load import load_policy
-from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.recipe.model_config import ModelConfig
 
 LORA = {"r": 4, "lora_alpha": 8}
 

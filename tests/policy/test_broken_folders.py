@@ -10,7 +10,7 @@ import pytest
 from helpers.true_families import save_family
 from vrft_aug.errors import UserError
 from vrft_aug.policy.load import load_policy
-from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.recipe.model_config import ModelConfig
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from vrft_aug.experiments.run import train
 from vrft_aug.policy.freezing import freeze
 from vrft_aug.policy.load import load_policy
 from vrft_aug.policy.prefix.features import tower_version
-from vrft_aug.recipe.schema import Freeze
+from vrft_aug.recipe.model_config import Freeze
 from vrft_aug.training.preflight import check_run
 
 FAMILIES = pytest.mark.parametrize("family", list(tiny_families.FAMILIES))

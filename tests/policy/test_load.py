@@ -20,7 +20,9 @@ from vrft_aug.policy.adapters import lora_config
 from vrft_aug.policy.generate import generate
 from vrft_aug.policy.hardware import choose_device
 from vrft_aug.policy.load import Policy, load_policy
-from vrft_aug.recipe.schema import Injection, ModelConfig, StageConfig, TaskConfig
+from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.recipe.stage_config import StageConfig
+from vrft_aug.recipe.task_config import Injection, TaskConfig
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.task import make_task
 from vrft_aug.tasks.taskset import word_prompts

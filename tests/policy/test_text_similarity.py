@@ -13,7 +13,7 @@ from vrft_aug.errors import UserError
 from vrft_aug.nouns import Answer, Case, Target, Task
 from vrft_aug.policy.text_similarity import embedding_f1
 from vrft_aug.recipe.file import load_recipe
-from vrft_aug.recipe.schema import RewardConfig
+from vrft_aug.recipe.stage_config import RewardConfig
 from vrft_aug.scorer import Scorer
 
 WORDS = ["small", "large", "effusion", "in", "the", "left", "right", "lung", "no", "mass"]

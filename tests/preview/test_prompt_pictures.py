@@ -16,7 +16,7 @@ from vrft_aug.perception.model_view import model_view
 from vrft_aug.preview.prompt_view import view_prompt
 from vrft_aug.preview.resized_away import resized_away
 from vrft_aug.recipe.file import save_recipe
-from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.recipe.model_config import ModelConfig
 
 
 @pytest.mark.parametrize("family", true_families.FAMILIES)

@@ -9,7 +9,7 @@ import pytest
 from vrft_aug.nouns import AnswerMode, Box, Case, Prompt, Rollout, Target, Task
 from vrft_aug.perception.spaces import BoxSpace, Frame
 from vrft_aug.prompt import FORMAT
-from vrft_aug.recipe.schema import RewardConfig
+from vrft_aug.recipe.stage_config import RewardConfig
 from vrft_aug.scorer import Scorer
 from vrft_aug.tasks.targets import formatted
 

@@ -4,7 +4,7 @@ import pytest
 
 from vrft_aug.answer import parse
 from vrft_aug.nouns import Case, Prompt, Rollout, Target, Task
-from vrft_aug.recipe.schema import RewardConfig
+from vrft_aug.recipe.stage_config import RewardConfig
 from vrft_aug.scorer import Scorer
 
 OPTIONS = ("Pneumothorax", "Pleural effusion", "Cardiomegaly", "No abnormality")

@@ -18,7 +18,7 @@ from typing import Any
 
 from vrft_aug.nouns import Box, Case, Prompt, Rollout, Target, Task
 from vrft_aug.perception.spaces import BoxSpace, Frame
-from vrft_aug.recipe.schema import RewardConfig
+from vrft_aug.recipe.stage_config import RewardConfig
 from vrft_aug.scorer import Scorer
 
 SAVED = Path(__file__).with_name("strict_as_before.json")

@@ -9,9 +9,9 @@ import pytest
 
 from vrft_aug.errors import UserError
 from vrft_aug.policy.load import load_policy
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.model_files import model_files
 from vrft_aug.recipe.model_folder import TINY_FOLDER
-from vrft_aug.recipe.schema import ModelConfig
 
 
 @pytest.fixture

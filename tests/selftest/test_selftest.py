@@ -18,7 +18,7 @@ from vrft_aug.bench.presets import QUICK, SIZES, THREE_BILLION
 from vrft_aug.cli import app
 from vrft_aug.policy.load import load_policy
 from vrft_aug.policy.prefix.decoding import DecodingAttention
-from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.selftest import verdict
 from vrft_aug.selftest.equality import drawn_and_scored
 from vrft_aug.selftest.outcome import Finding, Machine, failure

@@ -12,7 +12,7 @@ from vrft_aug.imitation.recitation import recitation
 from vrft_aug.knowledge.bank_schema import KnowledgeBank
 from vrft_aug.labels import match_label, match_labels
 from vrft_aug.nouns import Answer, Case, Prompt, Rollout, Target, Task
-from vrft_aug.recipe.schema import RewardConfig
+from vrft_aug.recipe.stage_config import RewardConfig
 from vrft_aug.scorer import Scorer
 from vrft_aug.shaping.balance import class_weights, count_labels
 from vrft_aug.shaping.costs import costs

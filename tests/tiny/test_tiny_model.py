@@ -6,8 +6,8 @@ import pytest
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from vrft_aug.policy.load import load_policy
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.model_folder import TINY_FOLDER
-from vrft_aug.recipe.schema import ModelConfig
 from vrft_aug.tiny.card import measure_abilities
 
 

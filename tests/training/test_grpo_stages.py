@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from helpers.run_checks import interrupt, lines, same_run
 from helpers.shades import GRPO, SHADE_TASK, shade_recipe
 from vrft_aug.experiments.run import train
-from vrft_aug.recipe.schema import DynamicSampling, StageConfig
+from vrft_aug.recipe.stage_config import DynamicSampling, StageConfig
 from vrft_aug.training.dynamic import flat_groups
 from vrft_aug.training.order import case_order, mixed_order
 

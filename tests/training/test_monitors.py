@@ -12,7 +12,7 @@ from vrft_aug.errors import UserError
 from vrft_aug.imitation.diversity import copied_share, distinct_share, self_bleu
 from vrft_aug.nouns import Box, Case, Prompt, Rollout, Target, Task
 from vrft_aug.perception.spaces import BoxSpace, Frame
-from vrft_aug.recipe.schema import RewardConfig
+from vrft_aug.recipe.stage_config import RewardConfig
 from vrft_aug.run.layout import ALARMS
 from vrft_aug.scorer import Scorer
 from vrft_aug.shaping.balance import count_labels

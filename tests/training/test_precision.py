@@ -14,7 +14,8 @@ from helpers.shades import GRPO, SFT, shade_recipe
 from vrft_aug.errors import UserError
 from vrft_aug.policy.load import load_policy
 from vrft_aug.policy.precision import check_precision
-from vrft_aug.recipe.schema import ModelConfig, StageConfig
+from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.tasks.taskset import load_taskset
 from vrft_aug.training.grpo import build_grpo
 from vrft_aug.training.job import StageJob, run_trainer

@@ -9,7 +9,8 @@ import pytest
 
 from helpers.shades import GRPO, SFT
 from vrft_aug.errors import UserError
-from vrft_aug.recipe.schema import ModelConfig, StageConfig
+from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.training.library_settings import TABLE, Range, known_settings
 from vrft_aug.training.stage_settings import (
     LORA_RANGES,

@@ -14,7 +14,7 @@ from helpers.shades import GRPO, SFT, shade_recipe
 from vrft_aug.errors import UserError
 from vrft_aug.experiments.run import train
 from vrft_aug.policy.out_of_memory import ran_out_of_memory
-from vrft_aug.recipe.schema import StageConfig
+from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.training.policy_trainer import PolicyTrainer
 from vrft_aug.training.stopped import memory_error
 

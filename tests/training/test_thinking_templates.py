@@ -17,7 +17,9 @@ from vrft_aug.nouns import Case, Prompt, Target
 from vrft_aug.policy.generate import generate
 from vrft_aug.policy.load import load_policy
 from vrft_aug.policy.thinking import continued, opened_thinking, whole_completion
-from vrft_aug.recipe.schema import ModelConfig, Recipe, RewardConfig
+from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.stage_config import RewardConfig
 from vrft_aug.scorer import Scorer
 from vrft_aug.tasks.task import make_task
 from vrft_aug.tasks.taskset import TaskSet, load_taskset

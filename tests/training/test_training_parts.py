@@ -13,7 +13,8 @@ from vrft_aug.answer import parse
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Box, Case, Prompt, Rollout, SpaceName, Target, Task
 from vrft_aug.perception.spaces import BoxSpace, Frame
-from vrft_aug.recipe.schema import StageConfig, TaskConfig
+from vrft_aug.recipe.stage_config import StageConfig
+from vrft_aug.recipe.task_config import TaskConfig
 from vrft_aug.run.logs import append_lines, cut_back, read_lines
 from vrft_aug.run.resume import first_difference
 from vrft_aug.scorer import Scorer

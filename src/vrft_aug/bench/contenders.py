@@ -20,7 +20,7 @@ def make_trainer(shape: Shape, shared: bool, folder: Path, device: str = "cpu") 
 
     from vrft_aug.policy.adapters import lora_config
     from vrft_aug.policy.load import quiet_libraries
-    from vrft_aug.recipe.schema import ModelConfig
+    from vrft_aug.recipe.model_config import ModelConfig
     from vrft_aug.training.case_dataset import CaseDataset
     from vrft_aug.training.prefix_sharing import enable_prefix_sharing
 
@@ -67,7 +67,7 @@ def _reward(completion_ids: list[list[int]], **_: Any) -> list[float]:
 
 def _processor(shape: Shape) -> Any:
     from vrft_aug.policy.load import load_policy
-    from vrft_aug.recipe.schema import ModelConfig
+    from vrft_aug.recipe.model_config import ModelConfig
 
     processor = load_policy(ModelConfig(name="tiny", device="cpu")).processor
     pixels = shape.image**2

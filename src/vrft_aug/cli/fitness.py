@@ -21,7 +21,7 @@ def selftest(
     """Is this machine fit? Exactness, precision, adapters, resume, memory, speed; exit code 1 where not."""
     from pydantic import ValidationError
 
-    from vrft_aug.recipe.schema import ModelConfig
+    from vrft_aug.recipe.model_config import ModelConfig
 
     check_place(json_file)
     try:

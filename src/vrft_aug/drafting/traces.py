@@ -14,7 +14,8 @@ from vrft_aug.nouns import Prompt
 from vrft_aug.perception.model_view import model_view
 from vrft_aug.policy.ask_all import ask_all
 from vrft_aug.policy.endpoint import Endpoint, Reply
-from vrft_aug.recipe.schema import Recipe, StageConfig
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.tasks.demonstrations import fault
 from vrft_aug.tasks.frames import frames_without_model
 from vrft_aug.tasks.taskset import load_taskset

@@ -18,7 +18,8 @@ from vrft_aug.policy.load import Policy, load_policy, written_model
 from vrft_aug.policy.out_of_memory import ran_out_of_memory
 from vrft_aug.policy.progress_bar import watching
 from vrft_aug.recipe.file import load_recipe
-from vrft_aug.recipe.schema import ModelConfig, Recipe
+from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import EVALUATION, RUN_MODEL, RUN_RECIPE
 from vrft_aug.run.lock import run_locked
 from vrft_aug.tasks.frames import case_frame

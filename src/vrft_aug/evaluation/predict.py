@@ -29,7 +29,8 @@ from vrft_aug.policy.generate import generate
 from vrft_aug.policy.load import Policy, load_policy, written_model
 from vrft_aug.policy.progress_bar import watching
 from vrft_aug.recipe.file import load_recipe
-from vrft_aug.recipe.schema import Injection, Recipe
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.task_config import Injection
 from vrft_aug.run.layout import RUN_MODEL, RUN_RECIPE
 from vrft_aug.run.logs import append_lines
 from vrft_aug.run.rollout_lines import plain_value

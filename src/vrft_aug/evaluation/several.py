@@ -12,7 +12,8 @@ from vrft_aug.evaluation.metrics.case_metrics import judges, named_metrics
 from vrft_aug.evaluation.predict import task_injection
 from vrft_aug.evaluation.report_data import Report
 from vrft_aug.policy.load import Policy, load_policy
-from vrft_aug.recipe.schema import ModelConfig, Recipe
+from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.recipe.schema import Recipe
 from vrft_aug.tasks.task import make_task
 
 

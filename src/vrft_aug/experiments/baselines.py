@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vrft_aug.recipe.schema import Injection, Recipe, RewardConfig, StageConfig
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.stage_config import RewardConfig, StageConfig
+from vrft_aug.recipe.task_config import Injection
 
 PLAIN_REWARDS = {"format": RewardConfig(weight=0.2), "accuracy": RewardConfig(weight=1.0)}
 

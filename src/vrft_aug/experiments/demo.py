@@ -19,7 +19,8 @@ from vrft_aug.experiments.baselines import rft, rollouts, sft, untold, untrained
 from vrft_aug.experiments.run import train
 from vrft_aug.files import write_text
 from vrft_aug.recipe.file import load_recipe
-from vrft_aug.recipe.schema import Recipe, StageConfig
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.report.page import write_comparison, write_report
 from vrft_aug.run.folder import is_new_run, start_run
 from vrft_aug.run.layout import EVALUATION, REPORT_PAGE

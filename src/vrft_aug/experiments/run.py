@@ -26,7 +26,8 @@ from vrft_aug.knowledge.told import unreviewed_rewards
 from vrft_aug.policy.hardware import hardware
 from vrft_aug.policy.load import load_policy, written_model
 from vrft_aug.preview.run_checks import check_settings
-from vrft_aug.recipe.schema import ModelConfig, Recipe
+from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.recipe.schema import Recipe
 from vrft_aug.report.page import write_report
 from vrft_aug.run.folder import is_new_run, stage_summary, start_run
 from vrft_aug.run.layout import ALARMS, BASE_EVALUATION, EVALUATION, RUN_FILE, RUN_MODEL, stage_model

@@ -8,8 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from vrft_aug.errors import UserError
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.model_folder import model_folder
-from vrft_aug.recipe.schema import Injection, ModelConfig
+from vrft_aug.recipe.task_config import Injection
 
 Count = Callable[[str], int]
 

@@ -9,7 +9,9 @@ from vrft_aug.knowledge.bank import bank_title, load_bank
 from vrft_aug.knowledge.bank_schema import KnowledgeBank
 from vrft_aug.knowledge.review import load_review, reviewed_part
 from vrft_aug.knowledge.validate import check_bank
-from vrft_aug.recipe.schema import Injection, Recipe, StageConfig
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.stage_config import StageConfig
+from vrft_aug.recipe.task_config import Injection
 
 PAID_BY_FACTS = ("consistency", "grounding")
 

@@ -9,9 +9,9 @@ from typing import Any
 from vrft_aug.errors import UserError
 from vrft_aug.perception.picture_cuts import Cut, named_cut, settled_cut
 from vrft_aug.perception.spaces import FAMILY_SPACE, BoxSpace, Frame, family_space, patch_grid_size
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.model_files import read_object
 from vrft_aug.recipe.model_folder import model_folder
-from vrft_aug.recipe.schema import ModelConfig
 
 # What the hub's Qwen2.5-VL checkpoints are set to; used for models that are only known by name.
 PATCH, MERGE, MIN_PIXELS, MAX_PIXELS = 14, 2, 56 * 56, 12_845_056

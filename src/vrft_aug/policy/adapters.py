@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vrft_aug.errors import UserError, nearest
-from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.recipe.model_config import ModelConfig
 
 TRAINED = "default"  # PEFT's name of the adapter that is trained; TRL keeps a frozen copy for the KL as "ref"
 

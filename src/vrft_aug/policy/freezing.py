@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from vrft_aug.errors import UserError, nearest
-from vrft_aug.recipe.schema import Freeze
+from vrft_aug.recipe.model_config import Freeze
 
 # What families call the vision tower, and what leads from it to the language model, which may lie inside it.
 TOWERS = ("visual", "vision_tower", "vision_model")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from vrft_aug.errors import UserError
-from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.recipe.model_config import ModelConfig
 
 
 def choose_device(config: ModelConfig) -> str:

@@ -19,9 +19,9 @@ from vrft_aug.policy.adapters import load_adapter
 from vrft_aug.policy.hardware import choose_device
 from vrft_aug.policy.out_of_memory import ran_out_of_memory
 from vrft_aug.policy.precision import weights_dtype
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.model_files import read_model_files, refuse_wrong_load, refuse_wrong_name
 from vrft_aug.recipe.model_folder import ADAPTER, adapter_folder, model_folder, with_base
-from vrft_aug.recipe.schema import ModelConfig
 
 # What a folder must hold, one of each line.
 PROCESSOR_ARGUMENTS = ("revision", "subfolder", "cache_dir", "local_files_only", "token")

@@ -18,8 +18,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vrft_aug.errors import UserError
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.model_folder import adapter_folder
-from vrft_aug.recipe.schema import ModelConfig, StageConfig
+from vrft_aug.recipe.stage_config import StageConfig
 
 if TYPE_CHECKING:
     import torch

@@ -18,7 +18,7 @@ from vrft_aug.preview.audit.saved_audit import Audit
 from vrft_aug.preview.guess.first_recipe import recipe_text
 from vrft_aug.preview.guess.from_folder import guess
 from vrft_aug.recipe.file import load_recipe
-from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.recipe.model_config import ModelConfig
 
 MODEL = "Qwen/Qwen2.5-VL-3B-Instruct"  # whose view is told where no recipe names a model
 

@@ -20,8 +20,8 @@ from vrft_aug.errors import UserError
 from vrft_aug.knowledge.count import Count, token_counter
 from vrft_aug.nouns import Prompt
 from vrft_aug.perception.model_view import GRIDS, model_view
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.model_files import ModelFiles
-from vrft_aug.recipe.schema import ModelConfig
 
 
 class PromptTokens:

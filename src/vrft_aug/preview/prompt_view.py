@@ -13,8 +13,10 @@ from vrft_aug.nouns import Case, Prompt, Task
 from vrft_aug.perception.model_view import GRIDS, View, model_view
 from vrft_aug.preview.resized_away import resized_away
 from vrft_aug.prompt import build_prompt
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.model_folder import model_folder
-from vrft_aug.recipe.schema import Injection, ModelConfig, Recipe
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.task_config import Injection
 from vrft_aug.tasks.find import find_cases, first_case
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.task import make_task

@@ -13,7 +13,8 @@ from vrft_aug.nouns import Prompt
 from vrft_aug.policy.precision import check_precision
 from vrft_aug.preview.prompt_tokens import PromptTokens
 from vrft_aug.recipe.model_files import ModelFiles, model_files
-from vrft_aug.recipe.schema import Recipe, StageConfig
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.run.layout import RUN_RECIPE
 from vrft_aug.run.place import check_place, check_room, in_words, run_bytes
 from vrft_aug.tasks.demonstrations import taught_texts

@@ -20,7 +20,8 @@ from vrft_aug.perception.boxes import box_fault
 from vrft_aug.perception.model_view import model_view
 from vrft_aug.perception.spaces import BoxSpace, Frame
 from vrft_aug.prompt import build_prompt
-from vrft_aug.recipe.schema import Recipe, StageConfig
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.run.rollout_lines import plain_value
 from vrft_aug.scorer import Scorer, counts_labels
 from vrft_aug.shaping.balance import count_labels

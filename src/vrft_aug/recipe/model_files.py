@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from vrft_aug.errors import UserError, nearest, shown
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.model_folder import model_folder, with_base
-from vrft_aug.recipe.schema import ModelConfig
 
 NEEDED = (  # any of each
     ("processor_config.json", "preprocessor_config.json"),

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from vrft_aug.errors import UserError
-from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.recipe.model_config import ModelConfig
 
 TINY_FOLDER = Path(__file__).parents[1] / "tiny" / "weights"  # of the embedded model
 ADAPTER = "adapter"  # in a model's folder, what training has added to its base, in PEFT's format

@@ -17,7 +17,8 @@ from vrft_aug.knowledge.review import load_review
 from vrft_aug.knowledge.told import unreviewed_rewards
 from vrft_aug.nouns import Case
 from vrft_aug.recipe.file import load_recipe
-from vrft_aug.recipe.schema import Recipe, StageConfig
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.run.layout import ALARM_STEPS, ALARMS, EVALUATION, JUDGED, METRICS, RUN_FILE, RUN_RECIPE
 from vrft_aug.run.logs import read_lines
 from vrft_aug.tasks.task import make_task

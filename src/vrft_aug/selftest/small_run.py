@@ -10,8 +10,9 @@ from rich.console import Console
 
 from vrft_aug.nouns import Rollout
 from vrft_aug.policy.load import Policy, load_policy
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.model_folder import TINY_FOLDER
-from vrft_aug.recipe.schema import ModelConfig, Recipe
+from vrft_aug.recipe.schema import Recipe
 from vrft_aug.tasks.taskset import TaskSet, load_taskset
 from vrft_aug.training.job import StageJob, run_trainer
 from vrft_aug.training.rehearsal import METHODS

@@ -10,7 +10,8 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from vrft_aug.policy.load import load_policy, written_model
-from vrft_aug.recipe.schema import ModelConfig, Recipe
+from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import stage_model
 from vrft_aug.selftest.outcome import Finding, Machine
 from vrft_aug.selftest.small_run import GRPO, SFT, cases_of, random_model, recipe_of, trained

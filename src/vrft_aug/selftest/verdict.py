@@ -12,7 +12,7 @@ from typing import Any
 from vrft_aug.evaluation.provenance import package_versions
 from vrft_aug.policy.hardware import choose_device, hardware
 from vrft_aug.policy.load import quiet_libraries
-from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.selftest.costs_of_a_step import step_costs
 from vrft_aug.selftest.equality import equality
 from vrft_aug.selftest.outcome import Finding, Machine, failure

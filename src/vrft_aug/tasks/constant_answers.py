@@ -15,7 +15,7 @@ from statistics import fmean
 from vrft_aug.labels import NO_LABEL
 from vrft_aug.nouns import AnswerFormat, Box, Case, Prompt, Rollout, Target, Task
 from vrft_aug.perception.spaces import Frame
-from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.scorer import Scorer
 from vrft_aug.tasks.constant_advice import changes, of_data
 from vrft_aug.tasks.frames import frames_without_model

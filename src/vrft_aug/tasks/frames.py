@@ -9,7 +9,7 @@ from vrft_aug.data.images import image_size
 from vrft_aug.nouns import Case, Task
 from vrft_aug.perception.model_view import model_view
 from vrft_aug.perception.spaces import Frame
-from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.recipe.model_config import ModelConfig
 
 FrameOfSize = Callable[[tuple[int, int]], Frame]  # of a picture of (width, height) pixels
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.nouns import Task
-from vrft_aug.recipe.schema import TaskConfig
+from vrft_aug.recipe.task_config import TaskConfig
 
 
 def make_task(name: str, config: TaskConfig) -> Task:

@@ -14,7 +14,9 @@ from vrft_aug.knowledge.told import known_bank, told_bank
 from vrft_aug.nouns import Case, Prompt, Task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.prompt import build_prompt
-from vrft_aug.recipe.schema import Injection, Recipe, StageConfig
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.stage_config import StageConfig
+from vrft_aug.recipe.task_config import Injection
 from vrft_aug.scorer import Scorer
 from vrft_aug.shaping.balance import count_labels
 from vrft_aug.tasks.task import make_task

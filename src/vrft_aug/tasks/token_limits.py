@@ -5,7 +5,7 @@ from __future__ import annotations
 from vrft_aug.data.images import image_size
 from vrft_aug.errors import UserError
 from vrft_aug.perception.model_view import GRIDS, model_view
-from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.tasks.taskset import TaskSet
 
 SAMPLED = 16  # pictures whose size is asked for

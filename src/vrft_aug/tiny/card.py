@@ -21,7 +21,7 @@ from vrft_aug.perception.matching import matched_iou
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.policy.generate import generate
 from vrft_aug.policy.load import Policy, load_policy
-from vrft_aug.recipe.schema import ModelConfig
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.tiny.lessons import (
     MOST_BOXES,
     SPACE,

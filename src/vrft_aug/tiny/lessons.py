@@ -28,7 +28,7 @@ from vrft_aug.knowledge.inject import injected_text
 from vrft_aug.nouns import Case, Message, Target, Task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.prompt import build_prompt
-from vrft_aug.recipe.schema import Injection
+from vrft_aug.recipe.task_config import Injection
 from vrft_aug.tiny.systems import CITES, System, random_facts, random_system, suits
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import Any
 
 from vrft_aug.files import write_text
 from vrft_aug.policy.adapters import Merge, merge_adapter, save_adapter
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.model_folder import ADAPTER, with_base
-from vrft_aug.recipe.schema import ModelConfig
 from vrft_aug.run.layout import MERGE
 
 PREFIX = re.compile(r"^checkpoint-(\d+)$")

@@ -12,7 +12,8 @@ from rich.console import Console
 from vrft_aug.files import write_text
 from vrft_aug.nouns import Prompt
 from vrft_aug.policy.freezing import freeze
-from vrft_aug.recipe.schema import ModelConfig, StageConfig
+from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.run.layout import PARAMETERS, TENSORBOARD
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.loggers import keep_tensorboard

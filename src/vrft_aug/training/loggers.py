@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Answer, Box
 from vrft_aug.perception.annotate import annotate
-from vrft_aug.recipe.schema import StageConfig
+from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.rewards_bridge import RolloutBuffer
 

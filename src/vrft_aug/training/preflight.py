@@ -13,7 +13,8 @@ from vrft_aug.policy.lengths import check_lengths
 from vrft_aug.policy.load import Policy
 from vrft_aug.policy.precision import check_precision
 from vrft_aug.policy.thinking import opened_thinking
-from vrft_aug.recipe.schema import Recipe, StageConfig
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.tasks.demonstrations import taught_texts, with_demonstrations
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.label_coverage import refuse_unused_labels

@@ -24,7 +24,9 @@ from vrft_aug.policy.adapters import lora_config
 from vrft_aug.policy.chat import prompt_length
 from vrft_aug.policy.load import Policy, load_policy, model_without_weights
 from vrft_aug.policy.out_of_memory import ran_out_of_memory
-from vrft_aug.recipe.schema import ModelConfig, Recipe, StageConfig
+from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.grpo import build_grpo
 from vrft_aug.training.job import StageJob

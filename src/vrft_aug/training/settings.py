@@ -9,7 +9,7 @@ import torch
 
 from vrft_aug.errors import UserError
 from vrft_aug.policy.load import Policy
-from vrft_aug.recipe.schema import StageConfig
+from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.training.loggers import logger_defaults
 from vrft_aug.training.stage_settings import accumulation, check_trainer
 

@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from vrft_aug.errors import UserError, nearest, shown
-from vrft_aug.recipe.schema import OWNED_BY_RECIPE, ModelConfig, StageConfig
+from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.recipe.stage_config import OWNED_BY_RECIPE, StageConfig
 from vrft_aug.training.library_settings import ConfigName, Range, check_settings, known_settings
 
 # Settings that the logs and the exact resume rest on, in addition to those that the recipe owns.

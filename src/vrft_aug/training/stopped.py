@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 
 from vrft_aug.errors import UserError
 from vrft_aug.policy.out_of_memory import while_sampling
-from vrft_aug.recipe.schema import StageConfig
+from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.training.checkpoints import newest_step
 from vrft_aug.training.stage_settings import accumulation
 

@@ -15,7 +15,8 @@ from vrft_aug.knowledge.told import told_bank
 from vrft_aug.nouns import Answer, Box, Case, Task
 from vrft_aug.perception.matching import matched_iou
 from vrft_aug.prompt import injected_knowledge
-from vrft_aug.recipe.schema import Injection, Recipe
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.recipe.task_config import Injection
 from vrft_aug.run.rollout_lines import RolloutLine, boxes_of
 from vrft_aug.shaping.label import accuracy
 from vrft_aug.tasks.task import make_task

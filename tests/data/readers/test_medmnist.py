@@ -15,7 +15,7 @@ from vrft_aug.data.cases import load_cases
 from vrft_aug.data.readers.medmnist_labels import LABELS, MULTI_LABEL, VOLUMES
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Case, Rollout
-from vrft_aug.recipe.schema import TaskConfig
+from vrft_aug.recipe.task_config import TaskConfig
 from vrft_aug.tasks.targets import target_completion
 from vrft_aug.tasks.task import make_task
 

@@ -15,7 +15,7 @@ from vrft_aug.data.readers.record_layouts import ORDER
 from vrft_aug.data.settings import reader_config
 from vrft_aug.data.splits import SPLITS
 from vrft_aug.nouns import Case
-from vrft_aug.recipe.schema import TaskConfig
+from vrft_aug.recipe.task_config import TaskConfig
 from vrft_aug.tasks.task import make_task
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "questions.md"

@@ -11,7 +11,7 @@ from vrft_aug.data.cases import EmptySplit, load_cases
 from vrft_aug.data.splits import deal
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Box, Case
-from vrft_aug.recipe.schema import TaskConfig
+from vrft_aug.recipe.task_config import TaskConfig
 from vrft_aug.tasks.task import make_task
 
 SPLITS = ("train", "validation", "test")

@@ -1,0 +1,79 @@
+"""What is asked, and what the prompt tells of it: `tasks` and `injection` in the recipe."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, SerializeAsAny, field_validator, model_validator
+
+from vrft_aug.data.settings import DataConfig, Strict, reader_config
+from vrft_aug.errors import UserError
+from vrft_aug.labels import LABEL_SEPARATORS, NO_LABEL
+from vrft_aug.nouns import AnswerFormat, AnswerMode, BoxFormat, OptionNames
+
+
+class TaskConfig(Strict):
+    """What is asked, of which data."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)  # labels may be written [0, 1]
+    kind: Literal["classify", "grade", "multilabel", "localise", "choice", "answer"]
+    question: str
+    labels: tuple[str, ...] = ()
+    modality: str = "medical image"
+    box_format: BoxFormat = "json"  # for localise: how boxes are asked for; either is read
+    data: SerializeAsAny[DataConfig]  # of the class that its reader takes
+    knowledge: str | None = None  # a bank: a shipped name or a YAML file
+    # Also read an answer by the other names that the bank has for it: exact (true), or narrower too.
+    synonyms: bool | Literal["exact", "narrower"] = False
+    answer_mode: AnswerMode = (
+        "lenient"  # how answers are read, docs/reference/answers.md; strict: as version 0.1.0
+    )
+    answer_format: AnswerFormat = "think-answer"  # asked for in the prompt, and what the format term pays for
+    option_names: OptionNames = "letter"  # for choice: how options are told and answered
+    option_seed: int | None = 0  # for choice: of their order, drawn for each case; null: as the data has them
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _pick_reader(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        try:
+            settings = reader_config(str(value.get("reader")))
+        except UserError as error:
+            raise ValueError(str(error)) from None  # so that the recipe and the key are named as well
+        return settings.model_validate(value)
+
+    @model_validator(mode="after")
+    def _labels_fit_kind(self) -> TaskConfig:
+        if self.kind in ("classify", "grade") and len(self.labels) < 2:
+            raise ValueError(f"a {self.kind} task needs at least two labels, got {list(self.labels)}")
+        folded = [label.casefold().strip() for label in self.labels]
+        if len(set(folded)) < len(folded):
+            raise ValueError(f"labels must differ, got {list(self.labels)}")
+        if self.kind == "multilabel":
+            if not self.labels:
+                raise ValueError("a multilabel task needs labels, got none")
+            for label in self.labels:
+                if label.casefold().strip() == NO_LABEL or set(label) & set(LABEL_SEPARATORS):
+                    raise ValueError(
+                        f"label {label!r} cannot stand in a list of labels; a multilabel task keeps "
+                        f"{NO_LABEL!r} and {LABEL_SEPARATORS!r} for itself"
+                    )
+        if self.kind == "choice" and len(self.labels) == 1:
+            raise ValueError(f"a choice needs two options or more; labels has one, {self.labels[0]!r}")
+        if self.synonyms and self.knowledge is None:
+            raise ValueError("synonyms come from a knowledge bank, but the task names no knowledge")
+        return self
+
+
+class Injection(Strict):
+    """How the knowledge of a task enters the prompt; `vrft_aug.knowledge.inject` says what the styles are."""
+
+    style: Literal["none", "definitions", "attributes", "contrastive", "shuffled", "irrelevant"] = "none"
+    of: Literal["definitions", "attributes"] = "definitions"  # what shuffled, irrelevant are controls of
+    place: Literal["system", "user"] = "user"
+    budget: int | None = Field(default=None, ge=1)  # at most so much text, cut by whole facts
+    unit: Literal["words", "tokens"] = "words"  # of the budget and of a control's length; tokens: the model's
+    order: Literal["fixed", "random"] = "fixed"  # random: of the lines, drawn for every case
+    seed: int = 0  # of the order and of the controls
+    only_reviewed: bool = False  # leave out what nobody has agreed to, see knowledge/review.py
