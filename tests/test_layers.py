@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "vrft_aug"
 # From the ground up: a file imports from its own room and from those above it in this list, never from below.
 ROOMS = (
-    "nouns", "errors", "files", "labels", "reading", "plugins", "page_templates",
+    "nouns", "errors", "processes", "files", "labels", "reading", "plugins", "page_templates",
     "data", "recipe", "perception", "answer", "knowledge", "shaping", "imitation", "prompt", "scorer",
     "run", "tasks", "policy", "training", "evaluation", "drafting", "preview",
     "bench", "tiny", "report", "view", "experiments", "selftest", "cli",
@@ -43,7 +43,7 @@ LIBRARIES = {
     "typer": {"cli"},
 }
 EXCEPTIONS: set[tuple[str, str]] = set()  # (file, what it imports) against the rules; empty, and to stay so
-TOP_LEVEL_FILES = 11
+TOP_LEVEL_FILES = 12
 SHARED_STEMS = {"__init__", "settings"}  # by convention
 
 
