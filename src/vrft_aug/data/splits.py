@@ -76,15 +76,19 @@ def assign(
     strata: Sequence[str],
     where: Callable[[int], str],
     source: str,
+    pictures: Sequence[str] | None = None,
 ) -> list[str]:
     """The split of every case: case i is called `names[i]`, of patient `patients[i]` ("" where unknown).
 
+    `pictures` say which cases ask about one picture, where `names` do not.
+
     `given` are the data's own splits (said to come from `source`), which are kept; else a random split where
     the recipe asks for one, by patient and stratified by `strata` (labels); else a hash deals, see `deal`.
-    All cases of a patient, and all copies of a scan, are in one split: raises UserError naming two cases
-    where the data's own splits say otherwise, unless the recipe accepts that.
+    All cases of a patient, questions about a picture and copies of a scan are in one split: raises UserError
+    naming two cases of a patient where the data's own splits say otherwise, unless the recipe accepts that.
     """
-    owners = [patient or source_scan(name) for patient, name in zip(patients, names, strict=True)]
+    scans = pictures or [source_scan(name) for name in names]
+    owners = [patient or scan for patient, scan in zip(patients, scans, strict=True)]
     if config.random_split is not None:
         if given is not None:
             raise UserError(
@@ -95,7 +99,7 @@ def assign(
         how = f"dealt at random with seed {config.random_split.seed}, by patient or image"
     else:
         if given is not None:
-            _check_apart(config, names, owners, patients, given, where)
+            _check_apart(config, names, owners, patients, given, where, pictures is not None)
         parts = deal(owners, given)
         how = f"from {source}" if given is not None else "dealt by a hash of patient or image"
     _tell(parts, given, how, patients)
@@ -154,6 +158,7 @@ def _check_apart(
     patients: Sequence[str],
     given: Sequence[str],
     where: Callable[[int], str],
+    questions: bool,
 ) -> None:
     """No patient in two of the data's own splits, unless accepted; a scan's copies are told."""
     first: dict[str, int] = {}
@@ -172,7 +177,14 @@ def _check_apart(
     if of_patients:
         note(f"{len(of_patients):,} patients are in two splits, which the recipe accepts", "warning")
     copies = [owner for owner, (i, _) in shared.items() if not patients[i] and names[i] != owner]
-    if copies:
+    if copies and questions:
+        a, b = shared[copies[0]]
+        note(
+            f"{len(copies):,} pictures are asked about in two splits ({where(a)} and {where(b)}): a test on "
+            "them flatters",
+            "warning",
+        )
+    elif copies:
         note(
             f"copies of {len(copies):,} scans are in two splits ({some(copies)}): a test on them flatters",
             "warning",

@@ -64,7 +64,7 @@ def hash_recipe(recipe: Recipe) -> str:
 
 
 def hash_cases(cases: Sequence[Case]) -> str:
-    """Of ids, patients, questions, targets and pictures, in order.
+    """Of ids, patients, questions, options, facets, targets and pictures, in order.
 
     Of pictures that lie in a file (`path`) the file's bytes count, of others the decoded RGB pixels.
     """
@@ -124,7 +124,8 @@ def package_versions() -> dict[str, str]:
 def _case_bytes(cases: Sequence[Case]) -> Iterable[bytes]:
     files: dict[Path, bytes] = {}
     for case in cases:
-        facts = [case.id, case.patient, case.question, asdict(case.target)]
+        facts: list[object] = [case.id, case.patient, case.question, asdict(case.target)]
+        facts += [part for part in (case.options, case.facets) if part]
         yield json.dumps(facts, sort_keys=True, default=sorted).encode()  # sets of labels, in order
         for image in case.images:
             path = getattr(image, "path", None)

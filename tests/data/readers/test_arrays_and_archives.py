@@ -13,6 +13,7 @@ from PIL import Image
 
 from helpers.data_files import recipe_mapping, save_arrays
 from vrft_aug.data.cases import load_cases
+from vrft_aug.data.notes import collecting
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Case
 from vrft_aug.recipe.schema import Recipe
@@ -101,9 +102,12 @@ def test_npz_that_does_not_fit(
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
 
 
-def hub_rows(count: int, **more: list[Any]) -> datasets.Dataset:
+def hub_rows(count: int, per_picture: int = 1, **more: list[Any]) -> datasets.Dataset:
     features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["well", "sick"])}
-    content = {"image": [grey(i) for i in range(count)], "label": [i % 2 for i in range(count)]}
+    content = {
+        "image": [grey(i // per_picture) for i in range(count)],
+        "label": [i % 2 for i in range(count)],
+    }
     typed = datasets.Features(features | {name: datasets.Value("string") for name in more})
     return datasets.Dataset.from_dict(content | more, features=typed)
 
@@ -218,3 +222,48 @@ def test_shards_that_do_not_fit(tmp_path: Path, change: str, more: dict[str, Any
     with pytest.raises(UserError, match=message) as caught:
         read(tmp_path, TAR | more)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def question_rows() -> datasets.Dataset:
+    """Sixty questions, three about each of twenty pictures; each row with its own copy of the picture."""
+    return hub_rows(60, 3, ask=[f"question {i}?" for i in range(60)])
+
+
+def question_shard(root: Path) -> None:
+    files = {}
+    for i in range(60):
+        files[f"{i:04d}.png"], files[f"{i:04d}.cls"] = png(i // 3), str(i % 2).encode()
+        files[f"{i:04d}.json"] = json.dumps({"ask": f"question {i}?"}).encode()
+    save_shard(root / "all-000.tar", files)
+
+
+@pytest.mark.parametrize("source", ["hub", "shards"])
+def test_questions_about_one_picture_stay_in_one_split_and_are_known_as_such(
+    tmp_path: Path, source: str
+) -> None:
+    if source == "hub":
+        question_rows().save_to_disk(tmp_path / "set")
+        data = HUB | NAMES | {"question_column": "ask", "random_split": {"seed": 1}}
+    else:
+        question_shard(tmp_path)
+        data = {"reader": "webdataset", "shards": "all-000.tar", "question": "json.ask"}
+        data["random_split"] = {"seed": 1}
+    of_picture: dict[int, set[tuple[str, str | None]]] = {}
+    for split in ("train", "validation", "test"):
+        for case in read(tmp_path, data, split):
+            value = case.images[0].open().getpixel((0, 0))
+            assert isinstance(value, tuple)
+            of_picture.setdefault(int(value[0]), set()).add((split, case.picture))
+    assert len(of_picture) == 20 and all(len(found) == 1 for found in of_picture.values())
+    assert len({picture for found in of_picture.values() for _, picture in found}) == 20
+
+
+def test_a_picture_asked_about_in_two_given_splits_is_told(tmp_path: Path) -> None:
+    rows = question_rows()
+    parts = {"train": rows.select(range(40)), "test": rows.select(range(40, 60))}  # 39, 40, 41 share one
+    datasets.DatasetDict({**parts, "validation": rows.select([0])}).save_to_disk(tmp_path / "set")
+    with collecting() as notes:
+        read(tmp_path, HUB | NAMES | {"question_column": "ask"}, "test")
+    (told,) = (note.text for note in notes if "flatters" in note.text)
+    assert told.startswith("2 pictures are asked about in two splits (") and "train row 39 and" in told
+    assert "test row 0" in told

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 from pydantic import ConfigDict, Field
 
-from vrft_aug.data.images import decoded, decoding
+from vrft_aug.data.images import content_name, decoded, decoding
 from vrft_aug.data.notes import some
 from vrft_aug.data.readers.raw_labels import target_of
 from vrft_aug.data.split_settings import SplitSettings
@@ -77,13 +77,14 @@ def read_huggingface(config: HuggingFaceData, task: Task, root: Path, split: str
     for part in named:
         rows += _rows(parts[part], part, config, task, source)
     given = [str(named[row[0]]) for row in rows] if all(named.values()) else None
+    pictures = _pictures(parts, config) if config.question_column else None
 
     def where(i: int) -> str:
         return f"{source}, {rows[i][0]} row {rows[i][1]}"
 
     dealt = assign(
         config, [f"{part}/{i}" for part, i, *_ in rows], [row[3] for row in rows], given,
-        [str(row[2]) for row in rows], where, "the data set",
+        [str(row[2]) for row in rows], where, "the data set", pictures,
     )  # fmt: skip
     cases = []
     for i, (part, index, value, patient, question, text) in enumerate(rows):
@@ -100,8 +101,29 @@ def read_huggingface(config: HuggingFaceData, task: Task, root: Path, split: str
             else target_of(value, task, config.label_names, _classes(parts[part], config), where(i))
         )
         image = DatasetImage(source, config.subset, part, index, config.image_column, id)
-        cases.append(Case(id=id, images=(image,), target=target, patient=patient or None, question=question))
+        cases.append(
+            Case(
+                id=id,
+                images=(image,),
+                target=target,
+                patient=patient or None,
+                question=question,
+                picture=pictures[i] if pictures else None,
+            )
+        )
     return cases
+
+
+def _pictures(parts: Any, config: HuggingFaceData) -> list[str]:
+    """What tells the picture of every row, in the order of the splits: a file on the disk, or its content.
+
+    Every question has its own copy of its picture there, most often under a name that all share.
+    """
+    return [
+        content_name(value["bytes"]) if value.get("bytes") else str(value.get("path"))
+        for rows in parts.values()
+        for value in rows.select_columns(config.image_column)[config.image_column]
+    ]
 
 
 @lru_cache(maxsize=2)

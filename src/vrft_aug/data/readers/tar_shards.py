@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 from pydantic import ConfigDict, Field
 
-from vrft_aug.data.images import SUFFIXES, decoded, decoding
+from vrft_aug.data.images import SUFFIXES, content_name, decoded, decoding
 from vrft_aug.data.notes import some
 from vrft_aug.data.readers.raw_labels import target_of
 from vrft_aug.data.sources import absent
@@ -55,10 +55,13 @@ class TarImage:
     def open(self) -> Image.Image:
         """The picture as upright RGB; UserError where it cannot be decoded."""
         with decoding(self.path, self.case):
-            with self.path.open("rb") as file:
-                file.seek(self.offset)
-                content = file.read(self.length)
-            return decoded(content)
+            return decoded(self.content())
+
+    def content(self) -> bytes:
+        """Its bytes, as they are in the shard."""
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            return file.read(self.length)
 
 
 @dataclass
@@ -100,13 +103,14 @@ def read_webdataset(config: WebDatasetData, task: Task, root: Path, split: str) 
     if wanted is None:
         raise UserError(f"task {task.name!r} is of kind answer and needs data.text, like txt or json.answer")
     values = [_value(sample, wanted) for sample in samples]
+    pictures = [content_name(s.image.content()) for s in samples if s.image] if config.question else None
     dealt = assign(
         config, [s.key for s in samples], patients, given, [str(v) for v in values],
-        lambda i: f"{samples[i].shard}: {samples[i].key}", "the shards",
+        lambda i: f"{samples[i].shard}: {samples[i].key}", "the shards", pictures,
     )  # fmt: skip
     cases = []
-    for sample, patient, value, part in zip(samples, patients, values, dealt, strict=True):
-        if part != split:
+    for i, (sample, patient, value) in enumerate(zip(samples, patients, values, strict=True)):
+        if dealt[i] != split:
             continue
         where = f"{sample.shard}: {sample.key}"
         id = f"{sample.shard.parent.name or 'shards'}/{split}/{sample.key}"
@@ -119,7 +123,16 @@ def read_webdataset(config: WebDatasetData, task: Task, root: Path, split: str) 
         )
         question = str(_value(sample, config.question)) if config.question else None
         image = TarImage(picture.path, picture.offset, picture.length, id)
-        cases.append(Case(id=id, images=(image,), target=target, patient=patient or None, question=question))
+        cases.append(
+            Case(
+                id=id,
+                images=(image,),
+                target=target,
+                patient=patient or None,
+                question=question,
+                picture=pictures[i] if pictures else None,
+            )
+        )
     return cases
 
 
