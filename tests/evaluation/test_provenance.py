@@ -1,4 +1,4 @@
-"""The hash of the cases that were judged: equal for equal cases, another for any change that a model meets."""
+"""The hash of the cases judged: equal for equal cases, another for any change that a model meets."""
 
 from dataclasses import replace
 from pathlib import Path
