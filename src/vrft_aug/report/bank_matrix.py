@@ -136,7 +136,11 @@ def matrix_lines(matrix: Matrix) -> list[str]:
 def write_matrix(matrix: Matrix, path: Path) -> None:
     """A page of its own: coloured, nothing loaded from elsewhere, everything from the bank escaped."""
     template = page_templates("report").get_template("matrix.html")
-    write_text(path, template.render(matrix=matrix, legend=LEGEND, letters=LETTERS, title=matrix.bank.title))
+    kicker = f"Knowledge bank {matrix.bank.name}"
+    page = template.render(
+        matrix=matrix, legend=LEGEND, letters=LETTERS, title=matrix.bank.title, kicker=kicker
+    )
+    write_text(path, page)
 
 
 def _column(
