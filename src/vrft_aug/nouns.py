@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 TaskKind = Literal["classify", "grade", "multilabel", "localise", "choice", "answer"]
 AnswerMode = Literal["lenient", "strict"]  # how answers are read; strict is version 0.1.0's, to the bit
 AnswerFormat = Literal["think-answer", "answer-first", "answer-alone", "free"]  # see shaping/format.py
+Reasoning = Literal["before", "after", "none"]  # where it stands, beside the answer
 OptionNames = Literal["letter", "text"]
 BoxFormat = Literal["json", "plain"]
 SpaceName = Literal["original", "processed", "thousandths", "unit"]  # see perception/spaces.py
@@ -119,7 +120,8 @@ class Task:
         box_format: how boxes are asked for and taught (localise); either is read.
         synonyms: (another name, label or answer), read as what they stand for.
         answer_mode: how answers are read; strict is version 0.1.0's.
-        answer_format: what the prompt asks for and the format term pays for.
+        answer_format: what the prompt asks for and the format term pays for; a recipe says it by `reasoning`
+            and by whether there are tags.
         option_names: how options are told and answered (choice).
         option_seed: of the order of the options, drawn for every case; None: as the data has them.
     """
@@ -135,6 +137,12 @@ class Task:
     answer_format: AnswerFormat = "think-answer"
     option_names: OptionNames = "letter"
     option_seed: int | None = 0
+
+    @property
+    def reasoning(self) -> Reasoning:
+        """Where the prompt asks for the reasoning: before the answer, after it, or none at all."""
+        places: dict[AnswerFormat, Reasoning] = {"answer-first": "after", "answer-alone": "none"}
+        return places.get(self.answer_format, "before")
 
 
 @dataclass(frozen=True)

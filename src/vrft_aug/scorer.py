@@ -37,12 +37,14 @@ from vrft_aug.shaping.text import token_f1_reward
 class RewardTerm:
     """A term of ours: its function, the kinds of task that it judges (None: all), and what else must hold.
 
-    `check` is called with what it names of the task, the bank, the counts and the term's settings.
+    `check` is called with what it names of the task, the bank, the counts and the term's settings;
+    `reasoning` says that the term judges what stands beside the answer.
     """
 
     function: Callable[..., Any]
     kinds: tuple[TaskKind, ...] | None = None
     check: Callable[..., None] | None = None
+    reasoning: bool = False
 
 
 LABELLED: tuple[TaskKind, ...] = ("classify", "grade", "multilabel")
@@ -62,9 +64,9 @@ TERMS: dict[str, RewardTerm] = {
     "iou": RewardTerm(iou, ("localise",)),
     "iou_threshold": RewardTerm(iou_threshold, ("localise",)),
     "nearness": RewardTerm(nearness, ("localise",)),
-    "recitation": RewardTerm(recitation),
-    "consistency": RewardTerm(consistency, LABELLED, check_consistency),
-    "grounding": RewardTerm(grounding, check=check_grounding),
+    "recitation": RewardTerm(recitation, reasoning=True),
+    "consistency": RewardTerm(consistency, LABELLED, check_consistency, reasoning=True),
+    "grounding": RewardTerm(grounding, check=check_grounding, reasoning=True),
 }
 FLAT = 1e-6  # totals that differ by no more are equal up to rounding
 # What a term may name; all else is a setting. `bank` is the task's knowledge, `label_counts` those of the
@@ -198,6 +200,11 @@ def _term(name: str, config: RewardConfig, task: Task) -> _Term:
     if ours is not None and ours.kinds is not None and task.kind not in ours.kinds:
         judged = " and ".join(ours.kinds)
         raise UserError(f"reward {name!r} judges {judged} tasks; task {task.name!r} is of kind {task.kind!r}")
+    if ours is not None and ours.reasoning and task.reasoning == "none":
+        raise UserError(
+            f"reward {name!r} judges the reasoning, but tasks.{task.name}.reasoning is none; set it to "
+            "before or after, or leave the reward out"
+        )
     if not math.isfinite(config.weight) or (ours and config.weight < 0):
         hint = " (use delta: -1 to penalise)" if name == "recitation" else ""
         raise UserError(f"reward {name!r} has weight {config.weight}; expected a number from 0 up{hint}")

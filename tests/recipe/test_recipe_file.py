@@ -197,7 +197,7 @@ def test_a_run_of_0_1_0_is_read_strictly_and_a_new_recipe_leniently(tmp_path: Pa
     assert load_recipe(str(tmp_path)) == recipe
     old = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
     for task in old["tasks"].values():
-        for key in ("answer_mode", "answer_format", "option_names", "option_seed"):
+        for key in ("answer_mode", "answer_format", "reasoning", "option_names", "option_seed"):
             del task[key]
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(old))
     for source in (tmp_path, tmp_path / "recipe.yaml"):

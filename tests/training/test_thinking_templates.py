@@ -126,6 +126,8 @@ def test_what_no_template_can_do_is_one_line(thinking: Path, tmp_path: Path) -> 
     (bare / "chat_template.jinja").unlink()
     assert "a processor without a chat template" in refused(shade_recipe(bare, GRPO))
     recipe = shade_recipe(thinking, GRPO)
-    tasks = {"shade": recipe.tasks["shade"].model_copy(update={"answer_format": "answer-alone"})}
+    tasks = {"shade": recipe.tasks["shade"].model_copy(update={"reasoning": "none"})}
     other = recipe.model_copy(update={"tasks": {**recipe.tasks, **tasks}})
-    assert "begins every completion by <think>, which the answer_format answer-alone" in refused(other)
+    said = refused(other)
+    assert "begins every completion by <think>, which task 'shade' does not with reasoning: none" in said
+    assert "set tasks.shade.reasoning: before" in said

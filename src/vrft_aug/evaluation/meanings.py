@@ -72,7 +72,7 @@ MEANINGS = {
     "medmnist_acc": Meaning("MedMNIST ACC", "as the official evaluator defines it"),
     "medmnist_auc": Meaning("MedMNIST AUC", "as the official evaluator defines it"),
     "answered": Meaning("Answered", "completions with a readable answer"),
-    "format": Meaning("Format kept", "exactly a think block, then an answer block"),
+    "format": Meaning("Format kept", "exactly the form that the prompt asks for"),
     "tokens": Meaning("Tokens", "mean length of a completion", 0, share=False),
     "reasoning_words": Meaning("Reasoning, words", "mean length of the reasoning", 0, share=False),
     "distinct_1": Meaning("Distinct words", "different words over all words of all reasonings", 0),

@@ -74,7 +74,8 @@ def find_region(
         return "truncated"
     if order in ((*THINK, *ANSWER), ANSWER):
         return _between(text)
-    if order == (*ANSWER, *THINK) and wanted == "answer-first":
+    # Reasoning that is cut, or never ended, comes too late to take the answer back.
+    if order in ((*ANSWER, *THINK), (*ANSWER, THINK[0])) and wanted == "answer-first":
         return _between(text)
     if order in ((*THINK, ANSWER[0]), ANSWER[:1]):
         return Region(_trimmed(text.partition(ANSWER[0])[2]), tagged=True)

@@ -9,7 +9,14 @@ from pydantic import ConfigDict, Field, SerializeAsAny, field_validator, model_v
 from vrft_aug.data.settings import DataConfig, Strict, reader_config
 from vrft_aug.errors import UserError
 from vrft_aug.labels import LABEL_SEPARATORS, NO_LABEL
-from vrft_aug.nouns import AnswerFormat, AnswerMode, BoxFormat, OptionNames
+from vrft_aug.nouns import AnswerFormat, AnswerMode, BoxFormat, OptionNames, Reasoning
+
+# What answer_format was called when it also said where the reasoning stands: still read.
+OLD_FORMATS: dict[str, Reasoning] = {
+    "think-answer": "before",
+    "answer-first": "after",
+    "answer-alone": "none",
+}
 
 
 class TaskConfig(Strict):
@@ -28,9 +35,25 @@ class TaskConfig(Strict):
     answer_mode: AnswerMode = (
         "lenient"  # how answers are read, docs/reference/answers.md; strict: as version 0.1.0
     )
-    answer_format: AnswerFormat = "think-answer"  # asked for in the prompt, and what the format term pays for
+    # Where the prompt asks for reasoning and the format term pays for it; none: for the answer alone.
+    reasoning: Reasoning = "before"
+    answer_format: Literal["tags", "free"] = "tags"  # free: no tags, the last line is "Answer: .."
     option_names: OptionNames = "letter"  # for choice: how options are told and answered
     option_seed: int | None = 0  # for choice: of their order, drawn for each case; null: as the data has them
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_format_names(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not isinstance(named := value.get("answer_format"), str):
+            return value
+        if (place := OLD_FORMATS.get(named)) is None:
+            return value
+        if value.get("reasoning", place) != place:
+            raise ValueError(
+                f"answer_format {named} is the older name of reasoning: {place}, but reasoning is "
+                f"{value['reasoning']}; set reasoning alone"
+            )
+        return {**value, "answer_format": "tags", "reasoning": place}
 
     @field_validator("data", mode="before")
     @classmethod
@@ -63,7 +86,20 @@ class TaskConfig(Strict):
             raise ValueError(f"a choice needs two options or more; labels has one, {self.labels[0]!r}")
         if self.synonyms and self.knowledge is None:
             raise ValueError("synonyms come from a knowledge bank, but the task names no knowledge")
+        if self.answer_format == "free" and self.reasoning != "before":
+            raise ValueError(
+                f"answer_format free ends with the answer, so the reasoning cannot be {self.reasoning!r}; "
+                "set answer_format: tags, or reasoning: before"
+            )
         return self
+
+    @property
+    def form(self) -> AnswerFormat:
+        """What `reasoning` and `answer_format` ask for together."""
+        if self.answer_format == "free":
+            return "free"
+        forms: dict[Reasoning, AnswerFormat] = {"after": "answer-first", "none": "answer-alone"}
+        return forms.get(self.reasoning, "think-answer")
 
 
 class Injection(Strict):

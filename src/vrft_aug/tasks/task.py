@@ -20,7 +20,7 @@ def make_task(name: str, config: TaskConfig) -> Task:
         modality=config.modality,
         box_format=config.box_format,
         answer_mode=config.answer_mode,
-        answer_format=config.answer_format,
+        answer_format=config.form,
         option_names=config.option_names,
         option_seed=config.option_seed,
         synonyms=_synonyms(config) if config.synonyms and config.knowledge is not None else (),

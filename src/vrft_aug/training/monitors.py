@@ -38,6 +38,8 @@ class Judged:
 def monitor(step: Sequence[Judged]) -> dict[str, float]:
     """Figures of a step by their names in metrics.jsonl, 0..1 but for the words; what is undefined is absent.
 
+    Tasks with `reasoning: none` leave out what is about the reasoning.
+
     | `monitor/...` | mean over the completions, or the groups, of |
     |---|---|
     | `right` | the answer being right (of boxes: their matched IoU), whatever is rewarded |
@@ -54,12 +56,16 @@ def monitor(step: Sequence[Judged]) -> dict[str, float]:
     groups: dict[int, list[Judged]] = {}
     for one in step:
         groups.setdefault(one.row, []).append(one)
-    texts = [[one.reasoning for one in group] for group in groups.values()]
-    told = [one for one in step if one.prompt.knowledge and one.reasoning]
+    # Where none is asked for, less and less of it is obedience and no sign.
+    reasoned = [one for one in step if one.task.reasoning != "none"]
+    texts = [
+        [one.reasoning for one in group] for group in groups.values() if group[0].task.reasoning != "none"
+    ]
+    told = [one for one in reasoned if one.prompt.knowledge and one.reasoning]
     figures: dict[str, list[float | None]] = {
         "right": [right(one) for one in step],
         "format": [strict_format(one.rollout, one.task.answer_format) for one in step],
-        "words": [float(len(words(one.reasoning))) for one in step],
+        "words": [float(len(words(one.reasoning))) for one in reasoned],
         "recitation": [recited_share(one.reasoning, one.prompt.knowledge, "none", "bleu") for one in told],
         "copied_5grams": [copied_share(one.reasoning, one.prompt.knowledge) for one in told],
         "distinct_2": [distinct_share(group) for group in texts],

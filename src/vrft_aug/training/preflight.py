@@ -65,14 +65,15 @@ def _taskset(recipe: Recipe, part: StageConfig, policy: Policy) -> TaskSet:
 
 
 def _check_thinking(part: StageConfig, taskset: TaskSet, policy: Policy) -> None:
-    """A template that opens the thinking leaves no room for a format that has none, or has it later."""
+    """A template that opens the thinking leaves no room for an answer without any, or before it."""
     task = taskset.task
     wants = task.answer_format != "think-answer" and (part.method == "sft" or "format" in part.rewards)
     if wants and (opened := opened_thinking(policy.processor, policy.name)):
         raise UserError(
             f"stage {part.name!r}: the chat template of {policy.name} begins every completion by "
-            f"{opened.strip()}, which the answer_format {task.answer_format} of task {task.name!r} does not; "
-            "set it to think-answer"
+            f"{opened.strip()}, which task {task.name!r} does not with reasoning: {task.reasoning} in "
+            f"answer_format: {'free' if task.answer_format == 'free' else 'tags'}; set tasks.{task.name}."
+            "reasoning: before and answer_format: tags"
         )
 
 

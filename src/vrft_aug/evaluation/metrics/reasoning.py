@@ -50,7 +50,10 @@ def figures(
     """Those of FIGURES that apply to a case, each 0 to 1.
 
     Recitation needs knowledge in the prompt and words to compare with it; self-BLEU two samples that reason.
+    A task that asks for no reasoning has none of them.
     """
+    if task.reasoning == "none":
+        return {}
     found = {
         "recitation": recited_share(answer.reasoning, knowledge)
         if knowledge and words(answer.reasoning)
