@@ -21,7 +21,8 @@ from helpers.synthetic_run import (
     write_run,
 )  # fmt: skip
 from vrft_aug.errors import UserError
-from vrft_aug.evaluation.report_data import build_report
+from vrft_aug.evaluation.comparison import compare
+from vrft_aug.evaluation.report_data import build_report, save_report
 from vrft_aug.nouns import Answer, Rollout
 from vrft_aug.report.page import write_comparison, write_report
 from vrft_aug.report.run_data import read_run
@@ -47,6 +48,20 @@ def test_page_of_a_run(tmp_path: Path) -> None:
     assert len(named) == len(set(named)) > 3  # a panel each
     pictures = [found for tag, found in elements.found if tag == "img"]
     assert len(pictures) == html.count("<article") == 15  # nine drawn by lot, three best, three worst
+
+
+def test_the_page_says_what_training_has_changed(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", grade_report(0.95))
+    assert "What training has changed" not in write_report(run, CASES).read_text(encoding="utf-8")
+    save_report(grade_report(0.3), run / "evaluation-base.json")
+    html = write_report(run, CASES).read_text(encoding="utf-8")
+    check_self_contained(html)
+    change = compare({"a": [grade_report(0.3)], "b": [grade_report(0.95)]}).differences["b", "a"]["kappa"]
+    assert change.low is not None and change.low > 0
+    table = html[html.index("What training has changed") :].split("</table>")[0]
+    assert f'<td class="number">{change.value:.2f}</td>' in table and f"{change.low:.2f} to" in table
+    save_report(grade_report(0.3, n=20), run / "evaluation-base.json")  # of fewer cases: nothing to pair
+    assert "What training has changed" not in write_report(run, CASES).read_text(encoding="utf-8")
 
 
 def test_a_page_tells_what_rang_and_what_it_ran_on(tmp_path: Path) -> None:

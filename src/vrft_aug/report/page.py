@@ -13,7 +13,7 @@ import numpy as np
 
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.cautions import cautions
-from vrft_aug.evaluation.comparison import compare
+from vrft_aug.evaluation.comparison import Comparison, compare
 from vrft_aug.evaluation.meanings import headline
 from vrft_aug.evaluation.metrics.catalogue import REASONS, drawn_units
 from vrft_aug.evaluation.report_data import Report
@@ -45,6 +45,8 @@ from vrft_aug.run.layout import REPORT_PAGE
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+START, RUN = "start model", "this run"  # of the comparison on the page of a run
 
 
 def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
@@ -83,6 +85,7 @@ def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
             "meanings": report.meanings,
             "class_metrics": list(next(iter(report.per_class.values()), {})),
             "judged": judged_of(found),
+            "gained": _gained(found.start, report),
             "units": drawn_units(report.rows),
             "sliced": slice_table({report.task: report}),
             "failures": [(reason, metric) for reason, metric in report.failures.items() if metric.value],
@@ -141,6 +144,13 @@ def write_comparison(
         "versions": ", ".join(f"{name} {version}" for name, version in first.provenance.versions.items()),
     }
     return write_page(path, "comparison.html", context)
+
+
+def _gained(start: Report | None, report: Report) -> Comparison | None:
+    """The run beside the model that it started from; None where that answered other cases, or none."""
+    if start is None or {row.case for row in start.rows} != {row.case for row in report.rows}:
+        return None
+    return compare({START: [start], RUN: [report]})
 
 
 def _cautions(runs: Mapping[str, list[Run]], reports: Mapping[str, list[Report]]) -> list[str]:

@@ -19,7 +19,16 @@ from vrft_aug.nouns import Case
 from vrft_aug.recipe.file import load_recipe
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.recipe.stage_config import StageConfig
-from vrft_aug.run.layout import ALARM_STEPS, ALARMS, EVALUATION, JUDGED, METRICS, RUN_FILE, RUN_RECIPE
+from vrft_aug.run.layout import (
+    ALARM_STEPS,
+    ALARMS,
+    BASE_EVALUATION,
+    EVALUATION,
+    JUDGED,
+    METRICS,
+    RUN_FILE,
+    RUN_RECIPE,
+)
 from vrft_aug.run.logs import read_lines
 from vrft_aug.tasks.task import make_task
 
@@ -32,6 +41,7 @@ class Run:
     recipe: Recipe
     recipe_text: str
     report: Report | None
+    start: Report | None  # of the model that training started from
     lines: tuple[Mapping[str, Any], ...]  # of metrics.jsonl
     stages: Mapping[str, Mapping[str, float]]  # trained stage -> steps, seconds, rollouts
     facts: Mapping[str, Any]  # of run.json: started, finished, versions, hardware, data
@@ -61,6 +71,7 @@ def read_run(folder: Path) -> Run:
         recipe=load_recipe(str(recipe_file)),
         recipe_text=recipe_file.read_text(encoding="utf-8"),
         report=load_report(evaluation) if evaluation.is_file() else None,
+        start=load_report(folder / BASE_EVALUATION) if (folder / BASE_EVALUATION).is_file() else None,
         lines=tuple(read_lines(folder / METRICS)),
         stages=facts["stages"] if isinstance(facts.get("stages"), dict) else {},
         facts=facts,
