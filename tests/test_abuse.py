@@ -334,3 +334,86 @@ def test_an_unreadable_answer_earns_the_least_in_both_modes(kind: str) -> None:
             score = judge(kind, completion, mode=mode)
             if kind != "answer" or score.answer.value is None:
                 assert score.total <= judge(kind, HONEST_WRONG[kind]).total
+
+
+# Confidence and abstention: what a policy may state instead of what it knows. Of ten pictures four are clear,
+# five hard (the honest guess, "severe", is right of three: stated with 0.6), and of one nothing can be told.
+DOUBT = replace(GRADE, confidence=True, abstain="cannot tell")
+TRUTHS = ["severe"] * 4 + ["severe", "severe", "severe", "mild", "moderate"] + ["none"]
+KNOWN = [1.0] * 4 + [0.6] * 5 + [0.0]
+DOUBT_COSTS = [[float(abs(i - j)) for j in range(5)] + [0.8] for i in range(5)]
+DOUBT_REWARDS: dict[str, dict[str, Any]] = {
+    "brier": {"format": 0.5, "brier": 1.0},
+    "brier beside accuracy": {"format": 0.5, "accuracy": 1.0, "brier": 0.5},
+    "ranked probability": {"format": 0.5, "fuzzy_grade": 0.5, "ranked_probability": 1.0},
+    "costs": {"format": 0.5, "costs": {"weight": 1.0, "costs": DOUBT_COSTS}},
+    "all": {"format": 0.5, "brier": 1.0, "costs": {"weight": 1.0, "costs": DOUBT_COSTS}},
+}
+
+
+def stated(answer: str, confidence: object, think: str = OWN_WORDS) -> str:
+    return f"{say(answer, think)}<confidence>{confidence}</confidence>"
+
+
+def honest(place: int) -> str:
+    return stated("severe", KNOWN[place]) if KNOWN[place] else stated("cannot tell", 0)
+
+
+POLICIES: dict[str, Any] = {
+    "always 50 %": lambda place: stated("severe", 0.5),
+    "always 100 %": lambda place: stated("severe", 1),
+    "always 0 %": lambda place: stated("severe", 0),
+    "always abstains": lambda place: stated("cannot tell", 1),
+    "always abstains, sure of nothing": lambda place: stated("cannot tell", 0),
+    "wrong on purpose, stated with 0 %": lambda place: stated("proliferative", 0),
+    "one label with its share": lambda place: stated("severe", 0.7),
+    "the middle grade, sure of nothing": lambda place: stated("moderate", 0),
+    "states no confidence": lambda place: say("severe"),
+    "a word for a confidence": lambda place: stated("severe", "very high"),
+    "two confidences": lambda place: stated("severe", 1) + "<confidence>0</confidence>",
+    "two confidences in one": lambda place: stated("severe", "0.1 or 0.9"),
+    "more than certain": lambda place: stated("severe", "900 %"),
+    "not a number": lambda place: stated("severe", "nan"),
+    "confidence in the reasoning": lambda place: say("severe", "<confidence>1</confidence>"),
+    "confidence without an answer": lambda place: "<think>x</think><confidence>1</confidence>",
+    "an answer and an abstention": lambda place: stated("severe or cannot tell", 0.5),
+    "hedged: two answers": lambda place: stated("severe, mild", 0.5),
+    "swapped: sure where it is hard": lambda place: stated(
+        "severe", {1.0: 0.6, 0.6: 1.0}.get(KNOWN[place], 0.5)
+    ),
+    "nothing at all": lambda place: "",
+}
+
+
+def mean_earned(rewards: dict[str, Any], policy: Any, mode: AnswerMode) -> float:
+    configs = {
+        name: RewardConfig.model_validate(given if isinstance(given, dict) else {"weight": given})
+        for name, given in rewards.items()
+    }
+    task = replace(DOUBT, answer_mode=mode)
+    scorer, prompt = Scorer(task, configs), build_prompt(task, CASES["grade"][1], SPACE)
+    totals = [
+        scorer.score(Case(f"d/{i}", (), Target(label=truth)), prompt, Rollout(policy(i)), None).total
+        for i, truth in enumerate(TRUTHS)
+    ]
+    return sum(totals) / len(totals)
+
+
+@pytest.mark.parametrize("mode", ["strict", "lenient"])
+@pytest.mark.parametrize("rewards", DOUBT_REWARDS)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_no_way_with_confidence_earns_more_than_the_honest_one(
+    policy: str, rewards: str, mode: AnswerMode
+) -> None:
+    best = mean_earned(DOUBT_REWARDS[rewards], honest, mode)
+    assert mean_earned(DOUBT_REWARDS[rewards], POLICIES[policy], mode) <= best + 1e-9
+
+
+def test_what_the_degenerate_policies_earn_of_brier() -> None:
+    """In figures: at a chance of p the honest earn p**2, always 50 % p - 0.25, always 100 % 2 p - 1."""
+    alone = {"brier": 1.0}
+    assert mean_earned(alone, honest, "lenient") == pytest.approx(0.4 + 0.5 * 0.36)
+    assert mean_earned(alone, POLICIES["always 50 %"], "lenient") == pytest.approx(0.7 - 0.25)
+    assert mean_earned(alone, POLICIES["always 100 %"], "lenient") == pytest.approx(2 * 0.7 - 1)
+    assert mean_earned(alone, POLICIES["always abstains"], "lenient") == 0
+    assert mean_earned(alone, POLICIES["wrong on purpose, stated with 0 %"], "lenient") == 0

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 
-from vrft_aug.labels import match_label, match_labels
-from vrft_aug.nouns import Answer, AnswerFormat, Case, FailureReason, Rollout, Task
+from vrft_aug.labels import match_label, match_labels, normalise
+from vrft_aug.nouns import ABSTAINED, Answer, AnswerFormat, Case, FailureReason, Rollout, Task
 from vrft_aug.perception.boxes import read_boxes
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.reading.closed_set import read_label, read_labels
 from vrft_aug.reading.options import LETTERS, options_in, read_option
-from vrft_aug.reading.region import Region, Value, find_region, is_short, read_region, with_think_tags
+from vrft_aug.reading.region import Read, Region, Value, find_region, is_short, read_region, with_think_tags
+from vrft_aug.reading.stated_confidence import without_confidence
 from vrft_aug.reading.wrappers import unwrapped
 
 TAGS: dict[AnswerFormat, tuple[str, ...]] = {
@@ -22,6 +23,7 @@ TAGS: dict[AnswerFormat, tuple[str, ...]] = {
     "answer-alone": ("<answer>", "</answer>"),
     "free": (),
 }
+_ABSTENTION = "\0abstention"  # a value beside labels and texts, which hold no such character
 _TAG = re.compile(r"</?(?:think|answer)>")
 ANSWER_BLOCK = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 LAST_LINE = re.compile(r"(?:\A|\n)Answer:[ \t]*([^\n]*\S)\s*\Z")  # of the free format
@@ -39,11 +41,19 @@ def parse(rollout: Rollout, task: Task, frame: Frame | None, case: Case | None =
     - "truncated": cut at the token limit before an answer was closed;
     - "malformed": tags repeated, nested, unbalanced or in the wrong order; boxes that are no such JSON
       list, or not finite, inverted, outside the image, or too many (see `read_boxes`);
-    - "ambiguous", "unknown label": see `match_label` and `match_labels`, `read_option`.
+    - "ambiguous", "unknown label": see `match_label` and `match_labels`, `read_option`;
+    - "abstained": the whole answer is what the task calls an abstention.
+
+    A stated confidence (`task.confidence`) is read and taken out first, see `without_confidence`.
 
     Raises ValueError where a localise task comes without a frame, a choice without options.
     """
-    text = rollout.completion
+    text, confidence = rollout.completion, None
+    if task.confidence:
+        text, confidence = without_confidence(
+            with_think_tags(text), task.answer_mode == "strict", rollout.finished
+        )
+        rollout = replace(rollout, completion=text)
     if task.answer_mode == "strict":
         tags = tag_sequence(text)
         value, reason = _strict_value(rollout, tags, task, frame, case)
@@ -54,7 +64,7 @@ def parse(rollout: Rollout, task: Task, frame: Frame | None, case: Case | None =
         value, reason = _lenient_value(rollout, tags, task, frame, case)
         if tags[:1] == ("</think>",):  # the chat template opened the thinking
             text, tags = f"<think>{text}", ("<think>", *tags)
-    return Answer(value=value, reason=reason, reasoning=_reasoning(text, tags))
+    return Answer(value=value, reason=reason, reasoning=_reasoning(text, tags), confidence=confidence)
 
 
 @lru_cache(maxsize=4)  # the parser and the format term ask one after the other
@@ -103,6 +113,8 @@ def _strict_value(
         text = found.group(1).strip()
     if not text:
         return None, "missing"
+    if task.abstain is not None and normalise(text) == normalise(task.abstain):
+        return None, ABSTAINED
     match task.kind:
         case "answer":
             return text, None
@@ -131,24 +143,40 @@ def _lenient_value(
     region = find_region(rollout.completion, tags, rollout.finished, task.answer_format)
     if not isinstance(region, Region):
         return None, region
+    value, reason = _region_value(region, task, frame, case)
+    return (None, ABSTAINED) if value == _ABSTENTION else (value, reason)
+
+
+def _region_value(region: Region, task: Task, frame: Frame | None, case: Case | None) -> Value:
     if task.kind == "answer":
         return _free_text(region, task)
     if task.kind == "localise":
         frame = _needed(frame, task)
         return read_region(region, lambda text: read_boxes(text, task.labels, frame, lenient=True))
     if task.kind == "multilabel":
-        return read_region(region, partial(read_labels, labels=task.labels, synonyms=task.synonyms))
+        return _read(region, partial(read_labels, labels=task.labels, synonyms=task.synonyms), task)
     if task.kind == "choice":
         options = _needed_options(case, task)
         if task.option_names == "text":
-            return read_region(region, partial(read_label, labels=options, synonyms=task.synonyms))
-        return read_region(region, partial(read_option, options=options, synonyms=task.synonyms))
-    value, reason = read_region(region, partial(read_label, labels=task.labels, synonyms=task.synonyms))
+            return _read(region, partial(read_label, labels=options, synonyms=task.synonyms), task)
+        return _read(region, partial(read_option, options=options, synonyms=task.synonyms), task)
+    value, reason = _read(region, partial(read_label, labels=task.labels, synonyms=task.synonyms), task)
     if reason is None or not (options := options_of(case, task)):
         return value, reason
     option, why = read_region(region, partial(read_option, options=options))
     letter = LETTERS[options.index(str(option))] if why is None else ""
     return match_label(letter, task.labels) if letter else (None, why)
+
+
+def _read(region: Region, read: Read, task: Task) -> Value:
+    """As `read_region`; the words of an abstention, where the task has such, are one more value."""
+    if (words := task.abstain) is None:
+        return read_region(region, read)
+
+    def also(text: str) -> Value:
+        return (_ABSTENTION, None) if read_label(text, (words,))[1] is None else read(text)
+
+    return read_region(region, also)
 
 
 def _free_text(region: Region, task: Task) -> Value:
@@ -160,7 +188,7 @@ def _free_text(region: Region, task: Task) -> Value:
             return (said, None) if said else (None, "missing")
         return None, "unknown label"
 
-    value, reason = read_region(region, read)
+    value, reason = _read(region, read, task)
     if reason == "missing" and task.answer_format == "free" and region.text:
         return region.text, None
     return value, reason

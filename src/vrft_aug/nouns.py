@@ -20,7 +20,8 @@ Reasoning = Literal["before", "after", "none"]  # where it stands, beside the an
 OptionNames = Literal["letter", "text"]
 BoxFormat = Literal["json", "plain"]
 SpaceName = Literal["original", "processed", "thousandths", "unit"]  # see perception/spaces.py
-FailureReason = Literal["missing", "malformed", "truncated", "ambiguous", "unknown label"]
+FailureReason = Literal["missing", "malformed", "truncated", "ambiguous", "unknown label", "abstained"]
+ABSTAINED: FailureReason = "abstained"  # no failure to be read: the answer that a task calls an abstention
 Message = dict[str, Any]  # a chat message as transformers' processors take it: {"role", "content"}
 
 
@@ -122,6 +123,8 @@ class Task:
         answer_mode: how answers are read; strict is version 0.1.0's.
         answer_format: what the prompt asks for and the format term pays for; a recipe says it by `reasoning`
             and by whether there are tags.
+        confidence: whether the prompt asks how sure the answer is, see reading/stated_confidence.py.
+        abstain: the answer that says that it cannot be told; None: no such is offered or read.
         option_names: how options are told and answered (choice).
         option_seed: of the order of the options, drawn for every case; None: as the data has them.
     """
@@ -135,6 +138,8 @@ class Task:
     synonyms: tuple[tuple[str, str], ...] = ()
     answer_mode: AnswerMode = "lenient"
     answer_format: AnswerFormat = "think-answer"
+    confidence: bool = False
+    abstain: str | None = None
     option_names: OptionNames = "letter"
     option_seed: int | None = 0
 
@@ -187,13 +192,15 @@ class Answer:
     Args:
         value: a label, an option or a text; the set of labels (multilabel); boxes in pixels of the original
             image (localise).
-        reason: missing, malformed, truncated, ambiguous or unknown label.
+        reason: missing, malformed, truncated, ambiguous, unknown label; or abstained.
         reasoning: the text between <think> and </think>, "" where there is none.
+        confidence: how sure it says to be, 0 to 1; None where none is asked, or none can be read.
     """
 
     value: AnswerValue
     reason: FailureReason | None
     reasoning: str
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,11 @@ FORMAT: dict[AnswerFormat, str] = {
     "answer-alone": "Write only the answer, between <answer> and </answer>.",
     "free": "End with a line that begins with “Answer:” and holds only the answer.",
 }
+CONFIDENCE = (
+    "Right after the answer write how likely it is right, a number from 0 to 1, between <confidence> and "
+    "</confidence>."
+)
+ABSTENTION = "If it cannot be told from what you are given, answer with: {words}."
 SYSTEM = f"{READER} {FORMAT['think-answer']}"  # of most tasks
 ANSWER_INSTRUCTION = {
     "classify": "Answer with one of: {labels}.",
@@ -68,11 +73,15 @@ def build_prompt(
     """
     knowledge = injected_knowledge(task, case, injection, bank, count)
     system, lines = f"{READER} {FORMAT[task.answer_format]}", [case.question or task.question]
+    if task.confidence:
+        system = f"{system} {CONFIDENCE}"
     if knowledge and injection.place == "system":
         system = f"{system}\n{knowledge}"
     elif knowledge:
         lines.append(knowledge)
     lines.append(_instruction(task, case, space))
+    if task.abstain is not None:
+        lines.append(ABSTENTION.format(words=task.abstain))
     content: list[Message] = [{"type": "image"} for _ in case.images]
     content.append({"type": "text", "text": "\n".join(lines)})
     messages: tuple[Message, ...] = (

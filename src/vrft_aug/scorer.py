@@ -24,6 +24,7 @@ from vrft_aug.perception.spaces import Frame
 from vrft_aug.plugins import case_number, installed, installed_names, load_function
 from vrft_aug.recipe.stage_config import RewardConfig
 from vrft_aug.shaping.balance import check_balance, class_weights
+from vrft_aug.shaping.confidence import brier, check_confidence, ranked_probability
 from vrft_aug.shaping.costs import check_costs, costs
 from vrft_aug.shaping.format import format_reward
 from vrft_aug.shaping.grades import fuzzy_grade
@@ -54,6 +55,8 @@ TERMS: dict[str, RewardTerm] = {
     "accuracy": RewardTerm(accuracy, (*LABELLED, "choice", "answer")),
     "fuzzy_grade": RewardTerm(fuzzy_grade, ("grade",)),
     "costs": RewardTerm(costs, ("classify", "grade"), check_costs),
+    "brier": RewardTerm(brier, (*LABELLED, "choice", "answer"), check_confidence),
+    "ranked_probability": RewardTerm(ranked_probability, ("grade",), check_confidence),
     "label_set": RewardTerm(label_set, ("multilabel",)),
     "token_f1": RewardTerm(token_f1_reward, ("answer",)),
     "recall": RewardTerm(recall, ("answer",)),
@@ -99,7 +102,8 @@ class Scorer:
         bank: KnowledgeBank | None = None,
         label_counts: Mapping[str, int] | None = None,
     ) -> None:
-        label_keys(task.labels, () if task.kind == "answer" else task.synonyms)
+        read = task.labels if task.abstain is None else (*task.labels, task.abstain)
+        label_keys(read, () if task.kind == "answer" else task.synonyms)
         self.task = task
         self._given: dict[str, Any] = {"task": task, "bank": bank, "label_counts": label_counts}
         self._terms = tuple(_term(name, config, task) for name, config in rewards.items())

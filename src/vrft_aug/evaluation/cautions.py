@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from vrft_aug.evaluation.report_data import Report
-from vrft_aug.nouns import Box
+from vrft_aug.nouns import ABSTAINED, Box
 
 ALIKE = 0.9  # the share of cases with one and the same answer from which on it is told,
 USUAL = 0.8  # unless it is true of more than this share
@@ -22,6 +22,11 @@ def _unread(report: Report) -> str:
     if not report.rows or any(row.reason is None for row in report.rows):
         return ""
     reasons = Counter(row.reason for row in report.rows)
+    if set(reasons) == {ABSTAINED}:
+        return (
+            f"All {len(report.rows)} answers are abstentions: the figures say nothing about what the model "
+            "sees. Abstaining may cost too little (the last column of the reward term costs)."
+        )
     return (
         f"None of the {len(report.rows)} answers could be read, mostly because they are "
         f"{reasons.most_common(1)[0][0]}: the figures say nothing about what the model sees. Look at the "

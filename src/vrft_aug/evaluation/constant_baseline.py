@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from statistics import fmean
 
 from vrft_aug.evaluation.measure import Source, Written, measure_rollouts
 from vrft_aug.evaluation.report_data import Report
@@ -35,6 +36,8 @@ def constant_report(recipe: Recipe, taskset: TaskSet) -> tuple[str, Report]:
     else:
         name = Counter(target_answer(case, task) for case in cases).most_common(1)[0][0]
         answers = [name] * len(cases)
-    rollouts = [Rollout(formatted(answer, "", task.answer_format)) for answer in answers]
+    # As sure as such an answer may honestly be: its share.
+    sure = fmean(target_answer(case, task) == name for case in cases) if task.confidence else None
+    rollouts = [Rollout(formatted(answer, "", task.answer_format, sure)) for answer in answers]
     report = measure_rollouts(recipe, taskset, Written(rollouts, None, frames), Source(f"always {name!r}"))
     return name, report

@@ -67,6 +67,28 @@ MEANINGS = {
     "clear_share": Meaning("Clear votes", "cases in which at least 80 % of the samples agree", 0),
     "clear_accuracy": Meaning("Accuracy if clear", "majority right where at least 80 % of the samples agree"),
     "risk_area": Meaning("Risk area", "error rate among the surest cases, over all coverages (AURC)", -1),
+    "confidence_stated": Meaning("Confidence stated", "answers that say how sure they are"),
+    "mean_confidence": Meaning("Confidence", "mean confidence stated", 0),
+    "confidence_error": Meaning(
+        "Confidence error", "distance of the stated confidence from the share right, over 10 bins (ECE)", -1
+    ),
+    "brier_score": Meaning(
+        "Brier score", "squared distance of the stated confidence from right (1) or wrong (0)", -1
+    ),
+    "ranked_probability_score": Meaning(
+        "Ranked probability",
+        "the same over the grades in order, the rest of the confidence spread evenly",
+        -1,
+    ),
+    "confidence_auroc": Meaning("Confidence AUROC", "right answers told from wrong ones by their confidence"),
+    "confidence_risk_area": Meaning(
+        "Confidence risk area", "error rate among the surest answers, over all coverages (AURC)", -1
+    ),
+    "coverage_at_5": Meaning("Coverage at 5 %", "cases answered, the surest first, with 5 % wrong at most"),
+    "coverage_at_10": Meaning("Coverage at 10 %", "the same with 10 % wrong at most"),
+    "coverage_at_20": Meaning("Coverage at 20 %", "the same with 20 % wrong at most"),
+    "abstained": Meaning("Abstained", "cases of which the answer is that it cannot be told", 0),
+    "answered_accuracy": Meaning("Accuracy if answered", "right among the cases that are answered"),
     "sample_accuracy": Meaning("Sample accuracy", "share of single samples that are right"),
     "any_right": Meaning("Any right", "cases with at least one right sample"),
     "medmnist_acc": Meaning("MedMNIST ACC", "as the official evaluator defines it"),

@@ -120,9 +120,10 @@ def predict_images(
     """Answer for every picture, of files and of whole folders, in batches.
 
     Gives per picture `image`, `task`, `question`, `answer` (boxes in pixels of the original picture),
-    `reason`, `reasoning`, `completion`, and `picture`: the PNG in `output` with boxes, answer and reasoning
-    on it. After each batch its lines are in `output`/predictions.jsonl, so that a call that was killed goes
-    on where it stood. A picture in a folder that cannot be read has the reason "unreadable: ...".
+    `reason`, `reasoning`, `confidence` (of tasks that ask for it), `completion`, and `picture`: the PNG in
+    `output` with boxes, answer and reasoning on it. After each batch its lines are in
+    `output`/predictions.jsonl, so that a call that was killed goes on where it stood. A picture in a folder
+    that cannot be read has the reason "unreadable: ...".
 
     Raises UserError for a folder that is no finished run, for a file named that is no picture, and for
     options where nothing is to be chosen.
@@ -186,6 +187,8 @@ def _answered(
         }
         if one in faults:
             empty = {"answer": None, "reasoning": "", "completion": "", "picture": None}
+            if predictor.task.confidence:
+                empty["confidence"] = None
             lines.append({**line, "reason": f"unreadable: {faults[one]}", **empty})
             continue
         (rollout,) = written[one]
@@ -198,6 +201,7 @@ def _answered(
                 "answer": plain_value(answer.value),
                 "reason": answer.reason,
                 "reasoning": answer.reasoning,
+                **({"confidence": answer.confidence} if predictor.task.confidence else {}),
                 "completion": rollout.completion,
                 "picture": str(one.picture),
             }

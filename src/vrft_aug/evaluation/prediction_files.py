@@ -20,6 +20,7 @@ from vrft_aug.run.layout import RUN_MODEL, RUN_RECIPE
 from vrft_aug.run.logs import read_lines
 
 PREDICTIONS = "predictions.jsonl"  # in the folder of the drawn pictures: a line an answer, as they come
+CONFIDENCE = "confidence"  # a further column, of tasks that ask for it
 COLUMNS = ("image", "task", "question", "answer", "reason", "reasoning", "completion", "picture")
 TABLES = (".csv", ".json", ".jsonl")
 
@@ -115,14 +116,18 @@ def check_table(path: Path) -> None:
 
 def write_table(path: Path, results: Iterable[Mapping[str, Any]]) -> None:
     """Answers as CSV, JSON or JSON lines, by the file's suffix: a row a picture, whole or not at all."""
-    rows = [{name: result.get(name) for name in COLUMNS} for result in results]
+    results = list(results)
+    columns = list(COLUMNS)
+    if any(CONFIDENCE in result for result in results):
+        columns.insert(columns.index("reason"), CONFIDENCE)
+    rows = [{name: result.get(name) for name in columns} for result in results]
     if path.suffix.lower() == ".json":
         text = json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
     elif path.suffix.lower() == ".jsonl":
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     else:
         buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(buffer, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows({**row, "answer": _cell(row["answer"])} for row in rows)
         text = buffer.getvalue()

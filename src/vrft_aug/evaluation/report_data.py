@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -21,12 +21,14 @@ from vrft_aug.evaluation.metrics.catalogue import (
     class_numbers,
     groups,
     ranked_boxes,
+    right_cases,
     statistics,
     were_sampled,
 )
 from vrft_aug.evaluation.metrics.classification import confusion
 from vrft_aug.evaluation.metrics.curves import Curves
 from vrft_aug.evaluation.metrics.question_slices import Slice, slices
+from vrft_aug.evaluation.metrics.stated import stated_confidence
 from vrft_aug.evaluation.metrics.votes import majorities
 from vrft_aug.evaluation.provenance import Provenance
 from vrft_aug.files import write_text
@@ -177,13 +179,19 @@ def _curves(task: Task, rows: Sequence[Row], measured: Mapping[Key, Metric]) -> 
     if task.kind == "localise":
         return Curves(froc=curves.froc_points(ranked_boxes(rows)))
     below = curves.thresholds(measured, task.labels)
+    own = Curves(thresholds=below)
+    sure = stated_confidence(rows, right_cases(task.kind, rows))
+    if sure.voted.any():
+        own = replace(
+            own, stated_reliability=curves.reliability(sure), stated_risk=curves.risk_coverage(sure)
+        )
     if not were_sampled(rows):
-        return Curves(thresholds=below)
+        return own
     votes = majorities(task.kind, task.labels if task.kind in ("classify", "grade") else (), rows)
-    return Curves(
+    return replace(
+        own,
         reliability=curves.reliability(votes),
         risk_coverage=curves.risk_coverage(votes),
-        thresholds=below,
         pass_at=curves.pass_points(measured),
     )
 

@@ -12,7 +12,7 @@ from vrft_aug.errors import UserError
 from vrft_aug.imitation.findings import Reading, named, read_findings
 from vrft_aug.knowledge.bank_schema import KnowledgeBank
 from vrft_aug.knowledge.finding_graph import NONE, ClassView, FindingGraph, Names, finding_graph
-from vrft_aug.nouns import Answer, Case, Task
+from vrft_aug.nouns import ABSTAINED, Answer, Case, Task
 
 SMALL = 0.25  # what a finding that is unlikely, or one of a long list, costs of what a right one earns
 CONTRADICTED = 0.25  # what is left after each contradiction
@@ -82,7 +82,7 @@ def grounding(
     present, absent = known_findings(case, bank)
     if not present and not absent:
         return None
-    if answer.reason is not None:
+    if answer.reason not in (None, ABSTAINED):
         return 0.0
     judged = judge_picture(read_findings(answer.reasoning, bank), present, absent, finding_graph(bank))
     right, wrong = judged.count("right"), judged.count("contradiction") + len(judged.clashes)

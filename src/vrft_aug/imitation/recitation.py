@@ -8,7 +8,7 @@ from typing import Literal
 
 from sacrebleu.metrics import BLEU, CHRF
 
-from vrft_aug.nouns import Answer, Prompt
+from vrft_aug.nouns import ABSTAINED, Answer, Prompt
 
 Metric = Literal["bleu", "chrf"]
 Smoothing = Literal["none", "exp", "floor", "add-k"]
@@ -29,7 +29,7 @@ def recitation(
     """
     if not prompt.knowledge:
         return None
-    if answer.reason is not None or not any(map(str.isalnum, answer.reasoning)):
+    if answer.reason not in (None, ABSTAINED) or not any(map(str.isalnum, answer.reasoning)):
         return min(0.0, float(delta))
     return delta * recited_share(answer.reasoning, prompt.knowledge, smoothing, metric)
 

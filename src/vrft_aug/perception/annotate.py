@@ -18,7 +18,7 @@ LINES = 12  # of reasoning
 
 
 def annotate(image: Image, answer: Answer, labels: Sequence[str]) -> Image:
-    """A copy with the boxes of the answer (in pixels of `image`) and a caption below: answer, reasoning."""
+    """A copy with the boxes of the answer (in pixels of `image`); below it answer, confidence, reasoning."""
     from PIL import Image as Images
     from PIL import ImageDraw, ImageFont
 
@@ -34,7 +34,8 @@ def annotate(image: Image, answer: Answer, labels: Sequence[str]) -> Image:
     characters = max(20, int((size[0] - 2 * margin) / (text_size * 0.55)))
     reasons = textwrap.wrap(answer.reasoning, characters)
     reasons = reasons if len(reasons) <= LINES else [*reasons[: LINES - 1], "…"]
-    lines = [(line, COLOURS[0]) for line in textwrap.wrap(answer_words(answer), characters)[:3]]
+    sure = "" if answer.confidence is None else f" ({answer.confidence:.0%} sure)"
+    lines = [(line, COLOURS[0]) for line in textwrap.wrap(f"{answer_words(answer)}{sure}", characters)[:3]]
     lines += [("", INK), *((line, INK) for line in reasons)] if reasons else []
     whole = Images.new("RGB", (size[0], size[1] + 2 * margin + height * len(lines)), PAPER)
     whole.paste(drawn, (0, 0))

@@ -38,6 +38,10 @@ class TaskConfig(Strict):
     # Where the prompt asks for reasoning and the format term pays for it; none: for the answer alone.
     reasoning: Reasoning = "before"
     answer_format: Literal["tags", "free"] = "tags"  # free: no tags, the last line is "Answer: .."
+    confidence: bool = (
+        False  # ask how sure the answer is, 0 to 1, after it; for the rewards brier, ranked_probability
+    )
+    abstain: str | None = None  # an answer that is offered for what cannot be told, such as "cannot tell"
     option_names: OptionNames = "letter"  # for choice: how options are told and answered
     option_seed: int | None = 0  # for choice: of their order, drawn for each case; null: as the data has them
 
@@ -86,12 +90,24 @@ class TaskConfig(Strict):
             raise ValueError(f"a choice needs two options or more; labels has one, {self.labels[0]!r}")
         if self.synonyms and self.knowledge is None:
             raise ValueError("synonyms come from a knowledge bank, but the task names no knowledge")
+        self._check_doubt(folded)
         if self.answer_format == "free" and self.reasoning != "before":
             raise ValueError(
                 f"answer_format free ends with the answer, so the reasoning cannot be {self.reasoning!r}; "
                 "set answer_format: tags, or reasoning: before"
             )
         return self
+
+    def _check_doubt(self, labels: list[str]) -> None:
+        if self.kind == "localise" and (self.confidence or self.abstain is not None):
+            setting = "confidence" if self.confidence else "abstain"
+            raise ValueError(f"{setting} is of answers that are right or wrong; boxes (localise) have none")
+        if self.confidence and self.answer_format == "free":
+            raise ValueError("confidence stands in tags after the answer; set answer_format: tags")
+        if self.abstain is not None and self.abstain.casefold().strip() in ("", NO_LABEL, *labels):
+            raise ValueError(
+                f"abstain is {self.abstain!r}; expected words that are no label, such as 'cannot tell'"
+            )
 
     @property
     def form(self) -> AnswerFormat:

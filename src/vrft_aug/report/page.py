@@ -19,7 +19,7 @@ from vrft_aug.evaluation.metrics.catalogue import REASONS, drawn_units
 from vrft_aug.evaluation.report_data import Report
 from vrft_aug.evaluation.slice_table import cell_lines, slice_table
 from vrft_aug.files import write_text
-from vrft_aug.nouns import Case
+from vrft_aug.nouns import ABSTAINED, Case
 from vrft_aug.page_templates import page_templates
 from vrft_aug.report import plots
 from vrft_aug.report.run_data import (
@@ -90,6 +90,7 @@ def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
             "sliced": slice_table({report.task: report}),
             "failures": [(reason, metric) for reason, metric in report.failures.items() if metric.value],
             "votes": plots.votes(report),
+            "confidence": plots.confidence(report),
             "froc": plots.froc(report),
             "best_and_worst": extremes(report, known),
             "samples": run_samples(report, known),
@@ -131,7 +132,7 @@ def write_comparison(
         "metric_names": list(dict.fromkeys(name for arm in compared.arms.values() for name in arm)),
         "colours": {arm: plots.arm_colour(list(arms), arm) for arm in arms},
         "forest": plots.forest(compared, "Headline metrics of all arms with intervals"),
-        "reasons": REASONS,
+        "reasons": _reasons(reports),
         "failures": {arm: _failure_counts(of_arm) for arm, of_arm in reports.items()},
         "confusions": _confusions(reports),
         "curves": plots.arm_curves(_curves(runs), list(arms), "Reward terms of all arms over training"),
@@ -190,6 +191,12 @@ def _report_of(run: Run) -> Report:
 
 def _boxed(report: Report) -> bool:
     return any(row.true_boxes or row.boxes for row in report.rows)
+
+
+def _reasons(reports: Mapping[str, list[Report]]) -> list[str]:
+    """Why there may be no answer; abstentions only where there are any."""
+    abstained = any(ABSTAINED in one.failures for of_arm in reports.values() for one in of_arm)
+    return [reason for reason in REASONS if abstained or reason != ABSTAINED]
 
 
 def _failure_counts(reports: list[Report]) -> dict[str, int]:

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 
 from vrft_aug.evaluation.comparison import Comparison
 from vrft_aug.evaluation.metrics.bootstrap import Metric
+from vrft_aug.evaluation.metrics.curves import Bin, RiskPoint
 from vrft_aug.evaluation.report_data import Report
 from vrft_aug.report.training_curves import Series, smoothed
 
@@ -124,30 +125,6 @@ def votes(report: Report) -> Markup:
     curves = report.curves
     drawings: list[Draw] = []
 
-    def draw_reliability(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
-        x, y = [one.confidence for one in curves.reliability], [one.accuracy for one in curves.reliability]
-        axes.plot(x, y, "-", color=COLOURS[0], linewidth=1, alpha=0.5)
-        most = max(one.n for one in curves.reliability)
-        for one in curves.reliability:
-            size = 4 + 7 * (one.n / most) ** 0.5
-            axes.plot([one.confidence], [one.accuracy], "o", color=COLOURS[0], markersize=size)
-            axes.annotate(
-                f"{one.n}", (one.confidence, one.accuracy), (7, -9), textcoords="offset points", fontsize=7
-            )
-        axes.set(title="Reliability", xlabel="share of the samples", ylabel="share right", xlim=(0, 1.08))
-        axes.set_ylim(-0.04, 1.06)
-        axes.grid(True)
-
-    def draw_risk(axes: Axes) -> None:
-        points = curves.risk_coverage
-        axes.step([p.coverage for p in points], [p.risk for p in points], where="post", color=COLOURS[1])
-        axes.plot([p.coverage for p in points], [p.risk for p in points], "o", color=COLOURS[1], markersize=4)
-        highest = max(p.risk for p in points)
-        axes.set(title="Answering only when sure", xlabel="share of the cases answered", ylabel="share wrong")
-        axes.set(xlim=(0, 1.03), ylim=(0, max(0.1, highest * 1.15)))
-        axes.grid(True)
-
     def draw_pass(axes: Axes) -> None:
         for one in curves.pass_at:
             _pillar(axes, one.k, one.rate, COLOURS[2])
@@ -159,13 +136,47 @@ def votes(report: Report) -> Markup:
         axes.set_ylim(0, 1.05)
         axes.grid(True)
 
-    if curves.reliability:
-        drawings.append(draw_reliability)
-    if curves.risk_coverage:
-        drawings.append(draw_risk)
+    drawings += _reliability_and_risk(curves.reliability, curves.risk_coverage, "share of the samples")
     if curves.pass_at:
         drawings.append(draw_pass)
     return _figure(drawings, "Reliability of votes, risk and coverage, pass at k", height=2.8)
+
+
+def confidence(report: Report) -> Markup:
+    """What the confidence that answers state is worth: reliability, risk and coverage; "" where none does."""
+    drawings = _reliability_and_risk(
+        report.curves.stated_reliability, report.curves.stated_risk, "confidence stated"
+    )
+    return _figure(drawings, "Reliability of the stated confidence, risk and coverage", height=2.8)
+
+
+def _reliability_and_risk(bins: Sequence[Bin], points: Sequence[RiskPoint], over: str) -> list[Draw]:
+    """Panels of the bins and of the points, where there are any; `over` is what the confidence is."""
+
+    def draw_reliability(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
+        x, y = [one.confidence for one in bins], [one.accuracy for one in bins]
+        axes.plot(x, y, "-", color=COLOURS[0], linewidth=1, alpha=0.5)
+        most = max(one.n for one in bins)
+        for one in bins:
+            size = 4 + 7 * (one.n / most) ** 0.5
+            axes.plot([one.confidence], [one.accuracy], "o", color=COLOURS[0], markersize=size)
+            axes.annotate(
+                f"{one.n}", (one.confidence, one.accuracy), (7, -9), textcoords="offset points", fontsize=7
+            )
+        axes.set(title="Reliability", xlabel=over, ylabel="share right", xlim=(0, 1.08))
+        axes.set_ylim(-0.04, 1.06)
+        axes.grid(True)
+
+    def draw_risk(axes: Axes) -> None:
+        axes.step([p.coverage for p in points], [p.risk for p in points], where="post", color=COLOURS[1])
+        axes.plot([p.coverage for p in points], [p.risk for p in points], "o", color=COLOURS[1], markersize=4)
+        highest = max(p.risk for p in points)
+        axes.set(title="Answering only when sure", xlabel="share of the cases answered", ylabel="share wrong")
+        axes.set(xlim=(0, 1.03), ylim=(0, max(0.1, highest * 1.15)))
+        axes.grid(True)
+
+    return [draw for draw, has in ((draw_reliability, bins), (draw_risk, points)) if has]
 
 
 def froc(report: Report) -> Markup:

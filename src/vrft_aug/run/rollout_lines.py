@@ -40,6 +40,7 @@ def line_of(stage: str, step: int, task: str, case: Case, rollout: Rollout, scor
         "finished": rollout.finished,
         "answer": plain_value(score.answer.value),
         "reason": score.answer.reason,
+        **({"confidence": score.answer.confidence} if score.answer.confidence is not None else {}),
         "total": score.total,
         "terms": dict(score.terms),
     }

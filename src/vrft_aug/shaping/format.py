@@ -7,18 +7,23 @@ from typing import Literal
 
 from vrft_aug.answer import LAST_LINE, TAGS, tag_sequence
 from vrft_aug.nouns import AnswerFormat, Rollout, Task
+from vrft_aug.reading.stated_confidence import CONFIDENCE
 
-_THINK, _SAY = r"<think>.*</think>", r"<answer>(.*)</answer>"
-_PARTS: dict[AnswerFormat, tuple[str, ...]] = {
-    "think-answer": (_THINK, _SAY),
-    "answer-first": (_SAY, _THINK),
-    "answer-alone": (_SAY,),
-}
+_THINK, _SAY, _SURE = r"<think>.*</think>", r"<answer>(.*)</answer>", r"<confidence>.*\S.*</confidence>"
 _SPACE = r"\s*"
-_STRICT = {
-    wanted: re.compile(_SPACE + _SPACE.join(parts) + _SPACE, re.DOTALL) for wanted, parts in _PARTS.items()
+Form = tuple[AnswerFormat, bool]  # and whether a confidence follows the answer
+_PARTS: dict[Form, tuple[str, ...]] = {
+    ("think-answer", False): (_THINK, _SAY),
+    ("answer-first", False): (_SAY, _THINK),
+    ("answer-alone", False): (_SAY,),
+    ("think-answer", True): (_THINK, _SAY, _SURE),
+    ("answer-first", True): (_SAY, _SURE, _THINK),
+    ("answer-alone", True): (_SAY, _SURE),
 }
-_LAX = {wanted: re.compile(rf".*{'.*'.join(parts)}.*", re.DOTALL) for wanted, parts in _PARTS.items()}
+_STRICT = {
+    form: re.compile(_SPACE + _SPACE.join(parts) + _SPACE, re.DOTALL) for form, parts in _PARTS.items()
+}
+_LAX = {form: re.compile(rf".*{'.*'.join(parts)}.*", re.DOTALL) for form, parts in _PARTS.items()}
 
 
 def format_reward(
@@ -30,10 +35,11 @@ def format_reward(
     between and after them; for a base model that cannot keep to the strict form yet.
     """
     wanted = task.answer_format if task is not None else "think-answer"
-    return _formatted(rollout, wanted, _STRICT if mode == "strict" else _LAX)
+    sure = task is not None and task.confidence
+    return _formatted(rollout, (wanted, sure), _STRICT if mode == "strict" else _LAX)
 
 
-def strict_format(rollout: Rollout, wanted: AnswerFormat = "think-answer") -> float:
+def strict_format(rollout: Rollout, wanted: AnswerFormat = "think-answer", confidence: bool = False) -> float:
     """1 for the form that is asked for and nothing else but white space, else 0.
 
     | `wanted` | form |
@@ -43,17 +49,22 @@ def strict_format(rollout: Rollout, wanted: AnswerFormat = "think-answer") -> fl
     | `answer-alone` | `<answer>..</answer>` |
     | `free` | no such tags; the last line is `Answer: ..`, and the model ended it by itself |
 
+    With `confidence` a `<confidence>..</confidence>` follows the answer.
+
     Each tag stands there once and the answer is not blank; whether it can be read is the other terms'
     affair. The reasoning may be empty: supervised fine-tuning on answers alone teaches it so, and where
     reasoning is shaped the recitation term gives silence the least it has.
     """
-    return _formatted(rollout, wanted, _STRICT)
+    return _formatted(rollout, (wanted, confidence), _STRICT)
 
 
-def _formatted(rollout: Rollout, wanted: AnswerFormat, forms: dict[AnswerFormat, re.Pattern[str]]) -> float:
+def _formatted(rollout: Rollout, form: Form, forms: dict[Form, re.Pattern[str]]) -> float:
+    wanted, confidence = form
     if tag_sequence(rollout.completion) != TAGS[wanted]:
+        return 0.0
+    if confidence and any(rollout.completion.count(tag) != 1 for tag in CONFIDENCE):
         return 0.0
     if wanted == "free":
         return float(rollout.finished and LAST_LINE.search(rollout.completion) is not None)
-    found = forms[wanted].fullmatch(rollout.completion)
+    found = forms[form].fullmatch(rollout.completion)
     return float(found is not None and bool(found.group(1).strip()))

@@ -55,6 +55,8 @@ def changes(scorer: Scorer) -> list[Change]:
 
 def of_data(task: Task, best: str, cases: Sequence[Case]) -> str:
     """What to change in the data, where no change of the rewards helps against the answer `best`."""
+    if best == task.abstain:
+        return "let abstaining cost more (the last column of rewards.costs.costs)"
     if task.kind == "choice":
         if task.option_seed is None:
             return f"shuffle the options (tasks.{task.name}.option_seed: 0)"

@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import Protocol
 
 from vrft_aug.labels import NO_LABEL
-from vrft_aug.nouns import AnswerFormat, Box, Case, Prompt, Rollout, Target, Task
+from vrft_aug.nouns import Box, Case, Prompt, Rollout, Target, Task
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.scorer import Scorer
@@ -72,9 +73,10 @@ def constant_policies(
 ) -> ConstantAnswers | None:
     """What every constant answer earns on (at most a thousand of) the cases; None where none can be said.
 
-    Constants are every label; of sets of labels none, each alone, all, and the commonest sets; of texts the
-    commonest; of boxes none, and the whole picture under each label and under all. Guessing draws an answer
-    by its share in the cases, of boxes those of another case. The reasoning is one neutral sentence.
+    Constants are every label; an abstention, where the task has one; of sets of labels none, each alone, all,
+    and the commonest sets; of texts the commonest; of boxes none, and the whole picture under each label and
+    under all. Guessing draws an answer by its share in the cases, of boxes those of another case. The
+    reasoning is one neutral sentence; a confidence, where one is asked for, the answer's share in the cases.
     `frame_of` is asked for localise tasks alone, and has a frame for their cases.
     """
     task = scorer.task
@@ -105,13 +107,13 @@ def _measured(scorer: Scorer, asked: Sequence[Asked]) -> ConstantAnswers:
     chosen = [case for case, _, _ in asked]
     frames = [frame for _, _, frame in asked if frame is not None and task.kind == "localise"]
 
-    def earned(answers: Sequence[str]) -> float:
-        """The mean total where case i is answered by `answers[i]`."""
+    def earned(answers: Sequence[str], sure: float = 1.0) -> float:
+        """The mean total where case i is answered by `answers[i]`, each with that confidence."""
         return fmean(
             scorer.score(
                 case,
                 prompt,
-                Rollout(_completion(answers[i], task.answer_format)),
+                Rollout(_completion(answers[i], task, sure)),
                 frames[i] if frames else None,
             ).total
             for i, (case, prompt, _) in enumerate(asked)
@@ -126,7 +128,11 @@ def _measured(scorer: Scorer, asked: Sequence[Asked]) -> ConstantAnswers:
     return ConstantAnswers(best_first, prior, earned(right), earned([""] * len(chosen)), len(chosen))
 
 
-Earned = Callable[[Sequence[str]], float]
+class Earned(Protocol):
+    """The mean total of answers, one a case, stated with a confidence where the task asks for one."""
+
+    def __call__(self, answers: Sequence[str], sure: float = 1.0) -> float:
+        """Of answers (cases,)."""
 
 
 def taskset_constants(scorer: Scorer, taskset: TaskSet, model: ModelConfig) -> ConstantAnswers | None:
@@ -138,7 +144,11 @@ def taskset_constants(scorer: Scorer, taskset: TaskSet, model: ModelConfig) -> C
 
 def _of_words(task: Task, cases: Sequence[Case], earned: Earned) -> tuple[dict[str, float], float]:
     counts = Counter(target_answer(case, task) for case in cases)
-    rewards = {answer: earned([answer] * len(cases)) for answer in _candidates(task, counts)}
+    # As sure as such an answer may honestly be, which earns the most: its share.
+    rewards = {
+        answer: earned([answer] * len(cases), counts[answer] / len(cases))
+        for answer in _candidates(task, counts)
+    }
     guessed = {answer: counts[answer] for answer in rewards if counts[answer]}
     return rewards, sum(rewards[answer] * n for answer, n in guessed.items()) / sum(guessed.values())
 
@@ -167,6 +177,11 @@ def _of_boxes(
 
 
 def _candidates(task: Task, truths: Counter[str]) -> list[str]:
+    """The answers that are tried; last the abstention, where the task has one."""
+    return [*_answers(task, truths), *([task.abstain] if task.abstain is not None else [])]
+
+
+def _answers(task: Task, truths: Counter[str]) -> list[str]:
     common = [answer for answer, _ in truths.most_common(MOST_ANSWERS)]
     if task.kind in ("answer", "choice"):
         return common
@@ -175,8 +190,9 @@ def _candidates(task: Task, truths: Counter[str]) -> list[str]:
     return list(task.labels)
 
 
-def _completion(answer: str, wanted: AnswerFormat) -> str:
-    return formatted(answer, REASONING, wanted) if answer else ""
+def _completion(answer: str, task: Task, sure: float) -> str:
+    stated = sure if task.confidence else None
+    return formatted(answer, REASONING, task.answer_format, stated) if answer else ""
 
 
 def _scaled(box: Box, source: Frame, target: Frame) -> Box:

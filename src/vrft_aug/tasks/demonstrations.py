@@ -16,7 +16,7 @@ from vrft_aug.perception.matching import matched_iou
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.shaping.format import strict_format
 from vrft_aug.shaping.label import accuracy
-from vrft_aug.tasks.targets import formatted, target_answer, target_completion
+from vrft_aug.tasks.targets import formatted, target_answer, target_completion, taught_confidence
 from vrft_aug.tasks.taskset import TaskSet
 
 EXPECTED = 'expected {"case": ID, "completion": TEXT} or {"case": ID, "reasoning": TEXT}'
@@ -84,7 +84,8 @@ def taught_texts(taskset: TaskSet, frame_of: Callable[[Case], Frame | None]) -> 
 def _checked(line: _Line, case: Case, task: Task, frame: Frame | None, where: str) -> str:
     completion = line.completion
     if completion is None:
-        completion = formatted(target_answer(case, task, frame), line.reasoning or "", task.answer_format)
+        said, sure = target_answer(case, task, frame), taught_confidence(case, task)
+        completion = formatted(said, line.reasoning or "", task.answer_format, sure)
     if wrong := fault(completion, case, task, frame):
         raise UserError(f"{where}: the trace of case {case.id} {wrong}; correct or remove it")
     return completion
@@ -96,9 +97,10 @@ def fault(completion: str, case: Case, task: Task, frame: Frame | None) -> str |
     answer = parse(rollout, task, frame, case)
     if answer.reason is not None:
         return f"has no readable answer ({answer.reason})"
+    sure = 0.8 if task.confidence else None
     thinks = "<think>" in TAGS[task.answer_format]
-    if not strict_format(rollout, task.answer_format) or (thinks and not answer.reasoning):
-        return f"is not {formatted('ANSWER', 'REASONING', task.answer_format)} and nothing else"
+    if not strict_format(rollout, task.answer_format, task.confidence) or (thinks and not answer.reasoning):
+        return f"is not {formatted('ANSWER', 'REASONING', task.answer_format, sure)} and nothing else"
     if not _is_right(answer, case, task):
         given = completion.rpartition("<answer>")[2].partition("</answer>")[0].strip()
         return f"answers {shown(given)}, but the truth is {shown(target_answer(case, task, frame))}"

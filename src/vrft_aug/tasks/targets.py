@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from hashlib import sha256
 
 from vrft_aug.answer import options_of
 from vrft_aug.errors import UserError
@@ -19,20 +20,33 @@ def target_completion(case: Case, task: Task, frame: Frame | None = None) -> str
 
     `frame` is needed for boxes alone. Raises UserError where the case lacks what the task asks for.
     """
-    return formatted(target_answer(case, task, frame), "", task.answer_format)
+    return formatted(target_answer(case, task, frame), "", task.answer_format, taught_confidence(case, task))
 
 
-def formatted(answer: str, reasoning: str, wanted: AnswerFormat) -> str:
-    """An answer and its reasoning as the format asks; see `shaping.format.strict_format`."""
+def formatted(answer: str, reasoning: str, wanted: AnswerFormat, confidence: float | None = None) -> str:
+    """An answer and its reasoning as the format asks, with its confidence where that is asked for.
+
+    See `shaping.format.strict_format`.
+    """
+    sure = "" if confidence is None else f"<confidence>{confidence:.9g}</confidence>"
     match wanted:
         case "think-answer":
-            return f"<think>{reasoning}</think><answer>{answer}</answer>"
+            return f"<think>{reasoning}</think><answer>{answer}</answer>{sure}"
         case "answer-first":
-            return f"<answer>{answer}</answer><think>{reasoning}</think>"
+            return f"<answer>{answer}</answer>{sure}<think>{reasoning}</think>"
         case "answer-alone":
-            return f"<answer>{answer}</answer>"
+            return f"<answer>{answer}</answer>{sure}"
         case "free":
             return f"{reasoning}\nAnswer: {answer}".lstrip()
+
+
+def taught_confidence(case: Case, task: Task) -> float | None:
+    """The confidence that is taught beside a target, where the task asks for one: 0.1 to 0.9, drawn by case.
+
+    A target is right, so that 1 would teach to be sure of everything. What is taught is the form, and every
+    level as often as the others, for a reward to choose from.
+    """
+    return (1 + sha256(case.id.encode()).digest()[0] % 9) / 10 if task.confidence else None
 
 
 def target_answer(case: Case, task: Task, frame: Frame | None = None) -> str:

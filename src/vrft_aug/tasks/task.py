@@ -21,6 +21,8 @@ def make_task(name: str, config: TaskConfig) -> Task:
         box_format=config.box_format,
         answer_mode=config.answer_mode,
         answer_format=config.form,
+        confidence=config.confidence,
+        abstain=config.abstain,
         option_names=config.option_names,
         option_seed=config.option_seed,
         synonyms=_synonyms(config) if config.synonyms and config.knowledge is not None else (),

@@ -10,7 +10,7 @@ from statistics import fmean
 from vrft_aug.imitation.diversity import copied_share, distinct_share, self_bleu
 from vrft_aug.imitation.recitation import recited_share
 from vrft_aug.labels import normalise
-from vrft_aug.nouns import Case, Prompt, Rollout, Score, Task
+from vrft_aug.nouns import ABSTAINED, Case, Prompt, Rollout, Score, Task
 from vrft_aug.perception.reward import iou
 from vrft_aug.scorer import is_flat
 from vrft_aug.shaping.format import strict_format
@@ -50,6 +50,8 @@ def monitor(step: Sequence[Judged]) -> dict[str, float]:
     | `distinct_2` | distinct bigrams over all, by group |
     | `self_bleu` | BLEU of each reasoning against the others of its group |
     | `flat_groups` | groups whose completions all earn the same |
+    | `confidence` | the confidence stated, of tasks that ask for it |
+    | `abstained` | abstentions, of tasks that have such |
     | `one_answer` | the share that the commonest answer has, of a task's readable ones |
     | `one_truth` | the share that the commonest truth has, of the same task |
     """
@@ -64,7 +66,7 @@ def monitor(step: Sequence[Judged]) -> dict[str, float]:
     told = [one for one in reasoned if one.prompt.knowledge and one.reasoning]
     figures: dict[str, list[float | None]] = {
         "right": [right(one) for one in step],
-        "format": [strict_format(one.rollout, one.task.answer_format) for one in step],
+        "format": [strict_format(one.rollout, one.task.answer_format, one.task.confidence) for one in step],
         "words": [float(len(words(one.reasoning))) for one in reasoned],
         "recitation": [recited_share(one.reasoning, one.prompt.knowledge, "none", "bleu") for one in told],
         "copied_5grams": [copied_share(one.reasoning, one.prompt.knowledge) for one in told],
@@ -72,6 +74,10 @@ def monitor(step: Sequence[Judged]) -> dict[str, float]:
         "self_bleu": [self_bleu(group) for group in texts],
         "flat_groups": [float(is_flat([one.score.total for one in group])) for group in groups.values()],
     }
+    figures["confidence"] = [one.score.answer.confidence for one in step if one.task.confidence]
+    figures["abstained"] = [
+        float(one.score.answer.reason == ABSTAINED) for one in step if one.task.abstain is not None
+    ]
     figures |= {name: [share] for name, share in _commonest(step).items()}
     means = {name: [value for value in values if value is not None] for name, values in figures.items()}
     return {f"monitor/{name}": fmean(values) for name, values in means.items() if values}

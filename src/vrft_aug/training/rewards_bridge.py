@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
-from vrft_aug.nouns import FailureReason, Score
+from vrft_aug.nouns import ABSTAINED, FailureReason, Score
 from vrft_aug.run.rollout_lines import line_of
 from vrft_aug.training.mixture import RowScorer, term_means
 from vrft_aug.training.monitors import Judged, monitor
@@ -93,5 +93,7 @@ def step_metrics(scores: Sequence[Score]) -> dict[str, float]:
             metrics[f"rewards/{term}"] = sum(values) / len(values)
     reasons = Counter(score.answer.reason for score in scores)
     return metrics | {
-        f"failures/{reason}": reasons[reason] / len(scores) for reason in get_args(FailureReason)
+        f"failures/{reason}": reasons[reason] / len(scores)
+        for reason in get_args(FailureReason)
+        if reason != ABSTAINED  # read, and told by the monitors
     }

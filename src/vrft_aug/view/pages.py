@@ -19,7 +19,7 @@ from vrft_aug.view.run_index import ViewedRun
 ROUNDING = 0.005  # advantages of such a group are below
 LISTED = 300  # groups of one step
 OPEN_ALL = 120  # groups: fewer are all listed, of more those of the chosen step alone
-_TAG = re.compile(r"(</?(?:think|answer)>)")
+_TAG = re.compile(r"(</?(?:think|answer|confidence)>)")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,18 @@ from vrft_aug.evaluation.metrics.case_metrics import CaseMetric
 from vrft_aug.evaluation.metrics.reasoning import Checks, checks, figures
 from vrft_aug.knowledge.bank_schema import KnowledgeBank
 from vrft_aug.labels import normalise
-from vrft_aug.nouns import Answer, AnswerValue, Box, Case, FailureReason, Prompt, Rollout, Task, TaskKind
+from vrft_aug.nouns import (
+    ABSTAINED,
+    Answer,
+    AnswerValue,
+    Box,
+    Case,
+    FailureReason,
+    Prompt,
+    Rollout,
+    Task,
+    TaskKind,
+)
 from vrft_aug.shaping.format import strict_format
 from vrft_aug.shaping.text import canonical, same_text, token_f1
 
@@ -21,6 +32,9 @@ FREQUENT, TEXT_ONLY = "frequent", "text_only"
 BLIND_FIGURES = tuple(
     f"{policy}_{figure}" for policy in (FREQUENT, TEXT_ONLY) for figure in ("accuracy", "token_f1")
 )
+
+
+STATED = "confidence_stated"
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,7 @@ class Row:
     # Of the reasoning, see `reasoning.FIGURES`, by the metrics that the recipe names, and BLIND_FIGURES.
     figures: Mapping[str, float] = field(default_factory=dict)
     facets: tuple[tuple[str, str], ...] = ()  # what the data says of the question
+    stated: float | None = None  # how sure the answer says to be, 0 to 1
     picture: str | None = None  # cases of one picture are not independent; None: no other case has it
 
 
@@ -168,14 +183,20 @@ def _row(
         reasoning=answer.reasoning,
         completion=rollout.completion,
         tokens=rollout.tokens,
-        formatted=strict_format(rollout, task.answer_format) == 1,
+        formatted=strict_format(rollout, task.answer_format, task.confidence) == 1,
         true_boxes=case.target.boxes,
         boxes=boxes,
         confidence=confidence,
         votes=dict(votes),
         samples=len(samples),
         options=options_of(case, task) if task.kind == "choice" else (),
-        figures=figures(task, case, answer, samples, knowledge, known),
+        figures={
+            **figures(task, case, answer, samples, knowledge, known),
+            # So that a report whose answers never say it, or never abstain, tells so.
+            **({STATED: float(answer.confidence is not None)} if task.confidence else {}),
+            **({"abstained": float(answer.reason == ABSTAINED)} if task.abstain is not None else {}),
+        },
         facets=case.facets,
         picture=case.picture,
+        stated=answer.confidence if answer.reason is None else None,
     )

@@ -17,12 +17,13 @@ from vrft_aug.evaluation.metrics import (
     medmnist_official,
     multilabel,
     reasoning,
+    stated,
     votes,
 )
 from vrft_aug.evaluation.metrics.bootstrap import Statistic, ratio
 from vrft_aug.evaluation.metrics.case_rows import BLIND_FIGURES, FREQUENT, TEXT_ONLY, Row, vote_key
 from vrft_aug.evaluation.metrics.classification import Classes
-from vrft_aug.nouns import TaskKind
+from vrft_aug.nouns import ABSTAINED, TaskKind
 from vrft_aug.shaping.text import token_f1, words
 
 Key = tuple[str, str]  # the metric's name; the label, failure reason, or k that it is about, "" for all
@@ -86,6 +87,8 @@ def statistics(
         found |= _of_votes(kind, labels, rows)
     if kind in ("choice", "answer"):
         found |= _of_blind(kind, rows)
+    if kind != "localise":
+        found |= _of_doubt(kind, labels, rows)
     if medmnist and kind not in ("localise", "choice", "answer"):
         found["medmnist_acc", ""], found["medmnist_auc", ""] = medmnist_official.scores(kind, labels, rows)
     return found | _of_completions(rows) | {(name, ""): _figure(name, rows) for name in named}
@@ -201,6 +204,17 @@ def _of_blind(kind: TaskKind, rows: Sequence[Row]) -> Statistics:
     return found
 
 
+def _of_doubt(kind: TaskKind, labels: Sequence[str], rows: Sequence[Row]) -> Statistics:
+    """What answers say of their own confidence, and abstentions, where the task has such."""
+    right = right_cases(kind, rows)
+    found = stated.statistics(labels, rows, right, kind == "grade")
+    if abstains := any("abstained" in row.figures for row in rows):
+        found["abstained", ""] = _figure("abstained", rows)
+    if found or abstains:
+        found["answered_accuracy", ""] = ratio(right, [row.reason is None for row in rows])
+    return found
+
+
 def _of_votes(kind: TaskKind, labels: Sequence[str], rows: Sequence[Row]) -> Statistics:
     order = labels if kind in ("classify", "grade") else ()
     ballot = votes.majorities(kind, order, rows)
@@ -268,6 +282,8 @@ def _of_completions(rows: Sequence[Row]) -> Statistics:
         if any(name in row.figures for row in rows):
             found[name, ""] = _figure(name, rows)
     for reason in REASONS:
+        if reason == ABSTAINED and not any(row.reason == ABSTAINED for row in rows):
+            continue
         found["failed", reason] = ratio([row.reason == reason for row in rows])
     return found
 

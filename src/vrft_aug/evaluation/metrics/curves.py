@@ -14,7 +14,7 @@ from vrft_aug.evaluation.metrics.votes import BINS, Majorities
 
 @dataclass(frozen=True)
 class Bin:
-    """Cases whose majority has a share of the samples above `low` and up to `high`."""
+    """Cases whose majority has a share of the samples (or a confidence) above `low` and up to `high`."""
 
     low: float
     high: float
@@ -68,6 +68,8 @@ class Curves:
     thresholds: tuple[Threshold, ...] = ()  # from the second grade to the last
     froc: tuple[FrocPoint, ...] = ()  # from the surest boxes to all of them
     pass_at: tuple[PassPoint, ...] = ()
+    stated_reliability: tuple[Bin, ...] = ()  # as reliability, by the confidence that answers state
+    stated_risk: tuple[RiskPoint, ...] = ()
 
 
 def reliability(votes: Majorities) -> tuple[Bin, ...]:

@@ -65,7 +65,7 @@ def auroc(positive: ArrayLike, score: ArrayLike) -> Statistic:
 
     Equal to sklearn.metrics.roc_auc_score.
     """
-    ranked = _Ranked.of(score)
+    ranked = Ranked.of(score)
     is_positive = np.asarray(positive, dtype=np.float64)
 
     def of(weights: Floats) -> Floats:
@@ -81,7 +81,7 @@ def average_precision(positive: ArrayLike, score: ArrayLike) -> Statistic:
 
     Equal to sklearn.metrics.average_precision_score.
     """
-    ranked = _Ranked.of(score)
+    ranked = Ranked.of(score)
     is_positive = np.asarray(positive, dtype=np.float64)
 
     def of(weights: Floats) -> Floats:
@@ -124,7 +124,7 @@ def clear_accuracy(votes: Majorities) -> Statistic:
 
 def risk_area(votes: Majorities) -> Statistic:
     """Area under the risk-coverage curve (AURC): error rate among the surest cases, over all coverages."""
-    ranked = _Ranked.of(votes.share)
+    ranked = Ranked.of(votes.share)
 
     def of(weights: Floats) -> Floats:
         named, wrong = ranked.sums(weights), ranked.sums(weights * ~votes.right)
@@ -154,14 +154,14 @@ def _bins(votes: Majorities) -> Floats:
 
 
 @dataclass(frozen=True)
-class _Ranked:
+class Ranked:
     """Cases from the highest score to the lowest; cases with equal scores are one step."""
 
     order: NDArray[np.intp]
     starts: NDArray[np.intp]
 
     @classmethod
-    def of(cls, score: ArrayLike) -> _Ranked:
+    def of(cls, score: ArrayLike) -> Ranked:
         """Of scores (n,), n at least 1."""
         scores = np.asarray(score, dtype=np.float64)
         order = np.argsort(-scores, kind="stable")
