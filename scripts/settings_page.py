@@ -27,7 +27,7 @@ from vrft_aug.data.settings import READERS, CustomData, DataConfig, reader_confi
 from vrft_aug.data.split_settings import RandomSplit, SplitSettings
 from vrft_aug.evaluation.meanings import HEADLINES, MEANINGS
 from vrft_aug.nouns import TaskKind
-from vrft_aug.recipe import model_config, schema, stage_config, task_config
+from vrft_aug.recipe import model_config, perception_config, schema, stage_config, task_config
 from vrft_aug.scorer import SUPPLIED, TERMS
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "settings.md"
@@ -54,6 +54,8 @@ RECIPE = {
     "`stages[].rewards.TERM`": stage_config.RewardConfig,
     "`stages[].mix.TASK`": stage_config.MixedTask,
     "`stages[].dynamic_sampling`": stage_config.DynamicSampling,
+    "`stages[].perception_loss`": perception_config.PerceptionLoss,
+    "`stages[].token_weights`": perception_config.TokenWeights,
     "`evaluation`": schema.EvaluationConfig,
 }
 TRUTHS: dict[TaskKind, tuple[str, str]] = {  # what labels are, and the columns of a table that hold the truth
@@ -110,6 +112,8 @@ TOLD = {
     "StageConfig.max_new_tokens": "of a completion",
     "StageConfig.save_steps": "steps between checkpoints",
     "StageConfig.dynamic_sampling": "see `stages[].dynamic_sampling`",
+    "StageConfig.perception_loss": "see `stages[].perception_loss`",
+    "StageConfig.token_weights": "see `stages[].token_weights`",
     "DynamicSampling.budget": "extra groups a round that resample may draw",
     "EvaluationConfig.task": "by its name under `tasks`",
     "EvaluationConfig.split": "which cases are judged",

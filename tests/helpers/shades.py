@@ -86,7 +86,7 @@ def shade_recipe(folder: Path, *stages: dict[str, Any], **settings: Any) -> Reci
             "name": "shades",
             "seed": 5,
             "model": {"name": str(folder), "device": "cpu"} | settings.pop("model", {}),
-            "tasks": {"shade": SHADE_TASK, "spot": SPOT_TASK},
+            "tasks": {"shade": SHADE_TASK, "spot": SPOT_TASK} | settings.pop("tasks", {}),
             "stages": stages,
             "evaluation": evaluation | settings.pop("evaluation", {}),
             **settings,

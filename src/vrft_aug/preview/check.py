@@ -21,6 +21,7 @@ from vrft_aug.tasks.constant_answers import ConstantAnswers, taskset_constants
 from vrft_aug.tasks.demonstrations import with_demonstrations
 from vrft_aug.tasks.frames import frames_without_model
 from vrft_aug.tasks.label_coverage import refuse_unused_labels
+from vrft_aug.tasks.pictures_needed import refuse_without_pictures
 from vrft_aug.tasks.taskset import TaskSet, load_taskset, stage_scorer
 
 SHOWN = 5  # constant answers that are printed, the best first
@@ -74,6 +75,7 @@ def check_all(recipe: Recipe, output: Path, decode: bool = False) -> tuple[list[
             if part.demonstrations is not None:
                 path = recipe.root() / part.demonstrations
                 taskset = with_demonstrations(taskset, path, frames_without_model(taskset.task, recipe.model))
+            refuse_without_pictures(part, taskset)
             scorer = stage_scorer(part, taskset)
             own.append(taskset)
             checked = _part(stage.name, "train", taskset.task, taskset.cases, round(rollouts * share))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from vrft_aug.data.settings import Strict
+from vrft_aug.recipe.perception_config import PerceptionLoss, TokenWeights
 from vrft_aug.recipe.task_config import Injection
 
 # TRL settings that would contradict the recipe: where to set them instead.
@@ -84,6 +85,8 @@ class StageConfig(Strict):
     max_new_tokens: int = Field(default=256, ge=1)
     save_steps: int = Field(default=50, ge=1)
     dynamic_sampling: DynamicSampling = DynamicSampling()
+    perception_loss: PerceptionLoss = PerceptionLoss()
+    token_weights: TokenWeights = TokenWeights()
     prefix_sharing: bool = True  # grpo: compute each prompt once per group; off is the stock trainer
     # trl.GRPOConfig or trl.SFTConfig settings under their own names
     trainer: dict[str, Any] = Field(default_factory=dict)
@@ -103,6 +106,8 @@ class StageConfig(Strict):
             raise ValueError("method grpo needs rewards; none is named")
         if self.demonstrations is not None and self.method != "sft":
             raise ValueError("demonstrations are what sft alone learns from; the method is grpo")
+        if self.looks and self.method != "grpo":
+            raise ValueError(f"{self.looks} is what grpo alone can; the method is {self.method}")
         if self.mix and self.method != "grpo":
             raise ValueError(f"mix is what grpo alone can; the method is {self.method}")
         if self.task in self.mix:
@@ -110,6 +115,13 @@ class StageConfig(Strict):
         if (mixed := sum(part.share for part in self.mix.values())) >= 1:
             raise ValueError(f"the shares under mix come to {mixed:g}; expected less than 1")
         return self
+
+    @property
+    def looks(self) -> str:
+        """The setting that needs a pass over masked pictures, "" where none does."""
+        if self.perception_loss.weight:
+            return "perception_loss"
+        return "token_weights" if self.token_weights.share < 1 else ""
 
     @property
     def place(self) -> str:

@@ -24,6 +24,7 @@ from vrft_aug.training.rewards_bridge import RolloutBuffer, reward_function
 from vrft_aug.training.settings import generation_round, grpo_settings
 from vrft_aug.training.stopped import Soundness
 from vrft_aug.training.thresholds import Thresholds
+from vrft_aug.training.visual_terms import VisualTerms
 
 
 def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
@@ -50,8 +51,10 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
     pictures = LoggerPictures(stage.name, job.tasksets, buffer)
     bar = ProgressBar(stage.name, stage.steps, job.console)
     order = mixed_order(mixture.sizes, stage.shares(), rounds * prompts, job.seed)
+    visual = VisualTerms(stage.perception_loss, stage.token_weights, job.seed) if stage.looks else None
     trainer = PolicyTrainer(
         model=policy.model,
+        visual=visual,
         reward_funcs=reward_function(row_scorer, thresholds, stage.name, buffer),
         args=settings,
         train_dataset=CaseDataset(order, row_of),

@@ -7,6 +7,8 @@
 - The reference of the KL term is a copy of the policy as it was loaded, with all its settings; TRL would load
   it by name, with settings of its own. With an adapter there is none: TRL switches the adapter off, or back
   to where it began.
+- What a stage learns from masked pictures is looked at between a micro-batch's scores and its loss, and added
+  to it (`visual_terms`).
 """
 
 from __future__ import annotations
@@ -22,18 +24,23 @@ from trl.trainer import grpo_trainer
 from vrft_aug.policy.prefix.patching import swapped
 from vrft_aug.policy.sampled_log_probs import generate_and_tell
 from vrft_aug.training.sampler_monitor import row_differences, step_figures
+from vrft_aug.training.visual_terms import ROW, VisualTerms, loss_mask
 
 
 class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
-    """A `trl.GRPOTrainer` of an instance of a model, which is also its reference."""
+    """A `trl.GRPOTrainer` of an instance of a model, which is also its reference.
 
-    def __init__(self, model: Any, **settings: Any) -> None:
+    With `visual` the rows of the data have a field `row`, by which their masked pictures are drawn.
+    """
+
+    def __init__(self, model: Any, visual: VisualTerms | None = None, **settings: Any) -> None:
         def reference(*_: Any, **__: Any) -> Any:
             return copy.deepcopy(model)
 
         with swapped(grpo_trainer, "create_model_from_path", reference):
             super().__init__(model=model, **settings)
         self._differences: list[torch.Tensor] = []  # of the micro-batches of the step that runs
+        self._visual = visual
 
     def _generate_single_turn(self, *arguments: Any, **settings: Any) -> Any:
         model = self.accelerator.unwrap_model(self.model)
@@ -46,26 +53,43 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
             log_probs = [row[: len(own)] for row, own in zip(drawn[0].tolist(), ids, strict=True)]
         return ids, log_probs
 
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        output = super()._generate_and_score_completions(inputs)
+        if self._visual is not None:
+            output[ROW] = torch.tensor([row[ROW] for row in inputs])
+        return output
+
     def _compute_loss(self, model: Any, inputs: Any) -> Any:
-        sampled = inputs.get("sampling_per_token_logps")
-        if sampled is None or not self.model.training:
+        sampled, visual = inputs.get("sampling_per_token_logps"), self._visual
+        if (sampled is None and visual is None) or not self.model.training:
             return super()._compute_loss(model, inputs)
-        score, scored = self._get_per_token_logps_and_entropies, []
+        inputs = dict(inputs)  # advantages may be weighted
+        score, scored, gained = self._get_per_token_logps_and_entropies, [], []
 
         def kept(*arguments: Any, **fields: Any) -> Any:
             result = score(*arguments, **fields)
             scored.append(result[0])
+            if visual is not None:
+                gained.append(visual.look(self, result, inputs, partial(score, *arguments, **fields)))
             return result
 
         with swapped(self, "_get_per_token_logps_and_entropies", kept):
             loss = super()._compute_loss(model, inputs)
-        mask = inputs["completion_mask"]
-        if inputs.get("tool_mask") is not None:
-            mask = mask * inputs["tool_mask"]
-        # Where the weights have moved since the completions were drawn, TRL has scored them before.
-        self._differences.append(row_differences(sampled, inputs.get("old_per_token_logps", scored[0]), mask))
+        loss = sum((term for term in gained if term is not None), loss)
+        if sampled is not None:
+            # Where the weights have moved since the completions were drawn, TRL has scored them before.
+            trained = inputs.get("old_per_token_logps", scored[0])
+            self._differences.append(row_differences(sampled, trained, loss_mask(inputs)))
         if self.accelerator.sync_gradients:
-            rows, self._differences = torch.cat(self._differences), []
-            for name, value in step_figures(self.accelerator.gather(rows)).items():
-                self._metrics["train"].setdefault(name, []).append(value)
+            self._log_step()
         return loss
+
+    def _log_step(self) -> None:
+        figures: dict[str, float] = {}
+        if self._differences:
+            rows, self._differences = torch.cat(self._differences), []
+            figures |= step_figures(self.accelerator.gather(rows))
+        if self._visual is not None:
+            figures |= self._visual.figures(self)
+        for name, value in figures.items():
+            self._metrics["train"].setdefault(name, []).append(value)

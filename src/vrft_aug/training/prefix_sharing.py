@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, MutableMapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial, wraps
 from operator import eq
 from typing import Any
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 Caches = MutableMapping[Any, FeatureCache]
 IMAGES = "_vrft_group_images"  # of a trainer: the images of each group of the round, where they lie flat
 ROW_GROUPS = "_vrft_row_groups"  # of a trainer, while a call runs: the group of each of its rows, by number
+PASSING = "_vrft_passing_images"  # of a trainer, while a call runs: images that no later call asks for again
 
 
 def whole_batches(trainer: Any) -> list[dict[str, Any]]:
@@ -236,7 +237,8 @@ def _log_probs(
             num_images=num_images, **fields,
         )  # fmt: skip
     ids, mask = input_ids[:, length:], attention_mask[:, length:]
-    with trainer.accelerator.autocast(), _serving(features, causal.base_model):
+    served = nullcontext() if getattr(trainer, PASSING, False) else _serving(features, causal.base_model)
+    with trainer.accelerator.autocast(), served:
         parts = []
         for a in range(0, len(rows), step):
             part = slice(a, a + step)

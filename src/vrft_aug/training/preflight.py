@@ -18,6 +18,7 @@ from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.tasks.demonstrations import taught_texts, with_demonstrations
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.label_coverage import refuse_unused_labels
+from vrft_aug.tasks.pictures_needed import refuse_without_pictures
 from vrft_aug.tasks.taskset import TaskSet, evaluation_taskset, load_taskset, stage_scorer
 from vrft_aug.tasks.token_limits import check_picture_tokens
 from vrft_aug.training.rehearsal import rehearse_stages
@@ -56,6 +57,7 @@ def _taskset(recipe: Recipe, part: StageConfig, policy: Policy) -> TaskSet:
     if part.demonstrations is not None:
         task, path = taskset.task, recipe.root() / part.demonstrations
         taskset = with_demonstrations(taskset, path, lambda case: case_frame(task, case, policy.frame))
+    refuse_without_pictures(part, taskset)
     if part.method == "grpo":
         stage_scorer(part, taskset)
     _check_thinking(part, taskset, policy)

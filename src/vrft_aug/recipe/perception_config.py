@@ -1,0 +1,25 @@
+"""What a GRPO stage learns from a masked picture: `perception_loss` and `token_weights` of a stage."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from vrft_aug.data.settings import Strict
+
+
+class PerceptionLoss(Strict):
+    """A reward for what a masked picture would make less likely (PAPO), see docs/concepts/beyond.md."""
+
+    weight: float = Field(default=0.0, ge=0, le=10)  # of the divergence that is maximised; 0 is off
+    mask_share: float = Field(default=0.6, gt=0, le=1)  # of the picture is masked, also for token_weights
+    bound: float = Field(default=5.0, gt=0, le=20)  # nats: a token that diverges by more is not pushed on
+    entropy: float = Field(default=0.03, ge=0, le=10)  # weight of the entropies, which are kept from rising
+    # Gradients go through the masked pass too, as PAPO has it; it then costs as much as the other one.
+    masked_gradient: bool = False
+
+
+class TokenWeights(Strict):
+    """Which tokens the advantage counts for: those that depend on the picture (VPPO)."""
+
+    share: float = Field(default=1.0, gt=0, le=1)  # of a completion's tokens that count in full; 1 is off
+    rest: float = Field(default=0.0, ge=0, lt=1)  # the weight of the others
