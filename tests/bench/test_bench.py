@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from vrft_aug.bench import suite
+from vrft_aug.bench import losses_cost, suite
 from vrft_aug.bench.presets import ACCUMULATE, PAPER, PRESETS, QUICK, SHORT, shapes_of
 from vrft_aug.cli import app
 from vrft_aug.errors import UserError
@@ -110,3 +110,14 @@ def test_presets() -> None:
     assert suite.token_limit(600, 96, 8) == pytest.approx(4.07, abs=0.01)
     with pytest.raises(UserError):
         shapes_of("")
+
+
+def test_the_cost_of_losses_is_told_for_every_setting(tmp_path: Path) -> None:
+    said: list[str] = []
+    shape = replace(QUICK, prompt=60, completion=4, generations=2)
+    cost = losses_cost.losses_cost(shape, pairs=1, tell=said.append)
+    assert cost["arms"].keys() == losses_cost.ARMS.keys()
+    assert len(said) == 1 + len(losses_cost.ARMS)
+    assert all(one["train_ratio"] == one["turns"][0] > 0 for one in cost["arms"].values())
+    result = CliRunner().invoke(app, ["bench", "--losses", "--markdown", str(tmp_path / "page.md")])
+    assert result.exit_code == 2 and "--losses measures and tells" in result.output

@@ -210,6 +210,7 @@ def test_gradients_equal_plain_code(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.gradient_checkpointing_.*able. is deprecated:FutureWarning")
 @pytest.mark.parametrize("shared", [True, False])
 def test_gradient_checkpointing_changes_nothing(folder: Path, shared: bool) -> None:
     ours = [

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from vrft_aug.bench.presets import SIZES, Shape
 
+if TYPE_CHECKING:  # TRL takes seconds to import
+    from vrft_aug.training.visual_terms import VisualTerms
+
 SEED = 7
 WORDS = "hard exudates are bright yellow deposits with sharp edges near the macula . "
 
 
-def make_trainer(shape: Shape, shared: bool, folder: Path, device: str = "cpu") -> Any:
-    """A trl.GRPOTrainer for `shape` with a random Qwen2.5-VL, with or without prefix sharing."""
+def make_trainer(
+    shape: Shape,
+    shared: bool,
+    folder: Path,
+    device: str = "cpu",
+    visual: tuple[VisualTerms | None] | None = None,
+) -> Any:
+    """A trl.GRPOTrainer for `shape` with a random Qwen2.5-VL, with or without prefix sharing.
+
+    With `visual` it is our subclass, with what that learns from masked pictures or None.
+    """
     from transformers import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
 
@@ -22,6 +35,7 @@ def make_trainer(shape: Shape, shared: bool, folder: Path, device: str = "cpu") 
     from vrft_aug.policy.load import quiet_libraries
     from vrft_aug.recipe.model_config import ModelConfig
     from vrft_aug.training.case_dataset import CaseDataset
+    from vrft_aug.training.policy_trainer import PolicyTrainer
     from vrft_aug.training.prefix_sharing import enable_prefix_sharing
 
     quiet_libraries()
@@ -46,10 +60,11 @@ def make_trainer(shape: Shape, shared: bool, folder: Path, device: str = "cpu") 
         logging_strategy="no",
         disable_tqdm=True,
     )
-    trainer = GRPOTrainer(
-        _model(shape, processor),
-        _reward,
-        config,
+    maker = GRPOTrainer if visual is None else partial(PolicyTrainer, visual=visual[0])
+    trainer = maker(
+        model=_model(shape, processor),
+        reward_funcs=_reward,
+        args=config,
         train_dataset=CaseDataset(range(shape.prompts), _rows(shape, processor).__getitem__),
         processing_class=processor,
         peft_config=lora_config(ModelConfig(lora={"r": 16})) if shape.adapter else None,
@@ -113,6 +128,6 @@ def _rows(shape: Shape, processor: Any) -> list[dict[str, Any]]:
     text = " ".join((words * (count // len(words) + 1))[:count])
     pixels = rng.integers(0, 255, (shape.prompts, shape.image, shape.image, 3), dtype=np.uint8)
     return [
-        {"prompt": [{"role": "user", "content": text}], "images": [Image.fromarray(picture)]}
-        for picture in pixels
+        {"prompt": [{"role": "user", "content": text}], "images": [Image.fromarray(picture)], "row": row}
+        for row, picture in enumerate(pixels)
     ]

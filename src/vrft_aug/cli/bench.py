@@ -22,6 +22,9 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="One small shape, in under 45 seconds.")] = False,
     pairs: Annotated[int, typer.Option(min=1, help="Timed pairs of steps for each shape.")] = 5,
     memory: Annotated[bool, typer.Option(help="Measure peak memory, in processes of its own.")] = True,
+    losses: Annotated[
+        bool, typer.Option("--losses", help="What perception_loss and token_weights add, instead.")
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the results there.")
     ] = None,
@@ -32,6 +35,8 @@ def bench(
     """Stock TRL beside prefix sharing on the same work: times, memory, equality."""
     from vrft_aug.bench.presets import QUICK, shapes_of
 
+    if losses and (saved or markdown):
+        raise UserError("--losses measures and tells; it has no page: leave saved results and --markdown out")
     sources = saved or ([json_file] if json_file else [])
     if saved and markdown is None:
         raise UserError("saved results are given but not where to write the page; add --markdown FILE")
@@ -41,10 +46,14 @@ def bench(
     if not saved:
         shapes = (QUICK,) if quick else shapes_of(preset)
 
-        from vrft_aug.bench.suite import run_bench  # takes seconds: a wrong option is told before
+        from vrft_aug.bench.losses_cost import losses_cost  # takes seconds: a wrong option is told before
+        from vrft_aug.bench.suite import run_bench
         from vrft_aug.files import write_text
 
-        result = run_bench(shapes, 2 if quick else pairs, memory, not quick, typer.echo)
+        if losses:
+            result = {"losses": [losses_cost(shape, 2 if quick else pairs, typer.echo) for shape in shapes]}
+        else:
+            result = run_bench(shapes, 2 if quick else pairs, memory, not quick, typer.echo)
         if json_file is not None:
             write_text(json_file, json.dumps(result, indent=1) + "\n")
             typer.echo(f"wrote {json_file}")
