@@ -27,7 +27,14 @@ from vrft_aug.data.settings import READERS, CustomData, DataConfig, reader_confi
 from vrft_aug.data.split_settings import RandomSplit, SplitSettings
 from vrft_aug.evaluation.meanings import HEADLINES, MEANINGS
 from vrft_aug.nouns import TaskKind
-from vrft_aug.recipe import model_config, perception_config, schema, stage_config, task_config
+from vrft_aug.recipe import (
+    model_config,
+    perception_config,
+    picture_config,
+    schema,
+    stage_config,
+    task_config,
+)
 from vrft_aug.scorer import SUPPLIED, TERMS
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "settings.md"
@@ -50,6 +57,7 @@ RECIPE = {
     "`injection` of a stage or the evaluation": task_config.Injection,
     "`model`": model_config.ModelConfig,
     "`model.freeze`": model_config.Freeze,
+    "`model.pictures`": picture_config.PictureConfig,
     "`stages[]`": stage_config.StageConfig,
     "`stages[].rewards.TERM`": stage_config.RewardConfig,
     "`stages[].mix.TASK`": stage_config.MixedTask,

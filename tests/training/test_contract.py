@@ -26,7 +26,8 @@ class Name:
 
     @property
     def library(self) -> str:
-        return self.path.split(":")[0].split(".")[0]
+        package = self.path.split(":")[0].split(".")[0]
+        return {"PIL": "pillow"}.get(package, package)
 
 
 TRAINER = "trl.trainer.grpo_trainer:GRPOTrainer"
@@ -95,6 +96,15 @@ NAMES = (
         "transformers.generation.utils:GenerationMixin._sample", "policy/sampled_log_probs.py",
         ("logits_processor", "stopping_criteria", "generation_config"),
     ),
+    Name(
+        "transformers.processing_utils:ProcessorMixin._process_images", "training/picture_server.py",
+        says=("self.image_processor(images",),
+    ),
+    Name(
+        "transformers.processing_utils:ProcessorMixin.prepare_inputs_layout", "training/picture_server.py",
+        says=("self.image_processor.fetch_images(images)",),
+    ),
+    Name("transformers.image_processing_base:BatchFeature", "training/picture_server.py"),
     Name("transformers.trainer_callback:ExportableState", "training/thresholds.py"),
     Name("transformers.trainer_callback:PrinterCallback", "training/job.py"),
     Name(
@@ -105,6 +115,11 @@ NAMES = (
     Name(
         "transformers.models.llama.modeling_llama:LlamaRMSNorm", "policy/prefix/decoder_step.py",
         says=("variance_epsilon",),
+    ),
+    # Pillow
+    Name(
+        "PIL.Image:Image.__init__", "data/picture_on_demand.py",
+        says=("self._im", "self._mode", "self._size", "self.palette", "self.info"),
     ),
     # PEFT
     Name(

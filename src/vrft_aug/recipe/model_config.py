@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from vrft_aug.data.settings import Strict
 from vrft_aug.nouns import SpaceName
+from vrft_aug.recipe.picture_config import PictureConfig
 
 
 class Freeze(Strict):
@@ -35,6 +36,7 @@ class ModelConfig(Strict):
     merge: bool = True  # what training an adapter ends with also holds it merged into the model
     min_pixels: int | None = Field(default=None, ge=1)
     max_pixels: int | None = Field(default=None, ge=1)
+    pictures: PictureConfig = PictureConfig()  # what training keeps of its processed pictures
     # The space that boxes are asked for and read in; None is the family's own, see perception/spaces.py.
     coordinates: SpaceName | None = None
     trust_remote_code: bool = False

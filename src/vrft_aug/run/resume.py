@@ -36,6 +36,7 @@ LOGS = (METRICS, ROLLOUTS, ALARMS)
 # after running out of memory a stage goes on from its checkpoint with another of these.
 SAME_WEIGHTS = {
     "device",
+    "pictures",
     "save_steps",
     "prefix_sharing",
     "gradient_accumulation_steps",

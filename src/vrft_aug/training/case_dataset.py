@@ -25,6 +25,7 @@ class CaseDataset(Dataset):  # type: ignore[misc]  # datasets has no types
         super().__init__(InMemoryTable.from_pydict({"row": list(order)}), fingerprint="cases")
         self.order, self.row_of = tuple(order), row_of
         self.made: dict[int, dict[str, Any]] = {}  # the rows of the last batch, by number
+        self.asked: Callable[[list[int]], None] | None = None  # is told the places of every batch
 
     def __getitem__(self, key: Any) -> dict[str, Any]:
         """One row by its place."""
@@ -32,6 +33,8 @@ class CaseDataset(Dataset):  # type: ignore[misc]  # datasets has no types
 
     def __getitems__(self, keys: list[int]) -> list[dict[str, Any]]:
         """The rows of a batch, a dictionary each: TRL's SFT writes into them."""
+        if self.asked is not None:
+            self.asked(keys)
         numbers, before = dict.fromkeys(self.order[key] for key in keys), self.made
         self.made = {n: before[n] if n in before else self.row_of(n) for n in numbers}
         return [dict(self.made[self.order[key]]) for key in keys]

@@ -18,6 +18,7 @@ from vrft_aug.training.job import BuiltStage, StageJob, freeze_parts, trainer_ro
 from vrft_aug.training.loggers import LoggerPictures
 from vrft_aug.training.mixture import Mixture, RowScorer
 from vrft_aug.training.order import mixed_order
+from vrft_aug.training.picture_server import serve_pictures
 from vrft_aug.training.prefix_sharing import enable_prefix_sharing
 from vrft_aug.training.progress import ProgressBar, RunLog
 from vrft_aug.training.rewards_bridge import RolloutBuffer, reward_function
@@ -64,8 +65,10 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
     )
     pictures.trainer = trainer
     freeze_parts(trainer.model, job)
-    if stage.prefix_sharing:
-        enable_prefix_sharing(trainer)
+    if stage.prefix_sharing and enable_prefix_sharing(trainer):
+        serve_pictures(
+            trainer, "_generate_and_score_completions", job, lambda row: mixture.prompt(row).images
+        )
     if stage.dynamic_sampling.mode != "off":
         budget = stage.dynamic_sampling.budget if stage.dynamic_sampling.mode == "resample" else 0
         DynamicSampler(row_scorer, row_of, stage.generations, budget, job.seed).install(trainer)

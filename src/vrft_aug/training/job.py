@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from vrft_aug.data.picture_on_demand import PictureOnDemand
 from vrft_aug.files import write_text
 from vrft_aug.nouns import Prompt
 from vrft_aug.policy.freezing import freeze
@@ -44,7 +45,7 @@ class BuiltStage:
 
 def trainer_row(prompt: Prompt) -> dict[str, Any]:
     """What TRL calls a conversational prompt with images: the pictures lie beside the messages."""
-    return {"prompt": [dict(m) for m in prompt.messages], "images": [ref.open() for ref in prompt.images]}
+    return {"prompt": [dict(m) for m in prompt.messages], "images": list(map(PictureOnDemand, prompt.images))}
 
 
 def freeze_parts(model: Any, job: StageJob) -> None:

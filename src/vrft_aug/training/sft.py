@@ -17,6 +17,7 @@ from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.case_dataset import CaseDataset
 from vrft_aug.training.job import BuiltStage, StageJob, freeze_parts, trainer_row
 from vrft_aug.training.order import case_order
+from vrft_aug.training.picture_server import serve_pictures
 from vrft_aug.training.progress import ProgressBar, RunLog
 from vrft_aug.training.settings import sft_settings
 from vrft_aug.training.stopped import Soundness
@@ -44,6 +45,7 @@ def build_sft(policy: Policy, job: StageJob) -> BuiltStage:
     )
     freeze_parts(trainer.model, job)
     _serve_features(trainer)
+    serve_pictures(trainer, "data_collator", job, lambda row: taskset.prompts[row].images)
     return BuiltStage(trainer, log, bar)
 
 
