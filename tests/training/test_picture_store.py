@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -62,7 +63,7 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
 
 
 def test_half_of_the_free_disk_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture_store.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 2 * SIZE}))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2 * SIZE))
     store = PictureStore(0, 1 << 40, tmp_path / "p")
     for number in range(3):
         store.put(number, fields(number))
