@@ -19,6 +19,7 @@ from vrft_aug.cli.drafts import traces
 from vrft_aug.cli.evaluation_command import evaluate
 from vrft_aug.cli.judge_command import judge
 from vrft_aug.cli.knowledge import knowledge_app
+from vrft_aug.cli.look_command import look
 from vrft_aug.cli.tiny import tiny_app
 
 app = typer.Typer(cls=OneLineErrors, help="Medical visual reinforcement fine-tuning.", **SETTINGS)
@@ -32,6 +33,7 @@ for command in (
     traces,
     runs.train,
     evaluate,
+    look,
     judge,
     runs.predict,
     compare,

@@ -6,10 +6,10 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vrft_aug.data.picture_identity import picture_identity
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Case, ImageRef
 
@@ -24,7 +24,7 @@ def sampled_pictures(cases: Iterable[Case]) -> list[ImageRef]:
     """At most `SAMPLE` pictures of the cases, spread evenly over their order, each once."""
     seen: dict[Any, ImageRef] = {}
     for image in sample([image for case in cases for image in case.images]):
-        seen.setdefault(_identity(image), image)
+        seen.setdefault(picture_identity(image), image)
     return list(seen.values())
 
 
@@ -89,10 +89,3 @@ def _line(found: Sequence[tuple[ImageRef, str]], opened: int) -> str:
     more += f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
     head = f"{len(found)} of {opened} pictures opened cannot be used: " if opened > 1 else ""
     return head + found[0][1][: LINE - len(head) - len(more)] + more
-
-
-def _identity(image: Any) -> Any:
-    """What makes two references the same picture: all but the case that they name in errors."""
-    if not is_dataclass(image) or isinstance(image, type):
-        return id(image)
-    return replace(image, case="") if any(field.name == "case" for field in fields(image)) else image

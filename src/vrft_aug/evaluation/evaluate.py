@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 from vrft_aug.errors import UserError
@@ -11,7 +11,7 @@ from vrft_aug.evaluation.measure import Source, Written, measure_rollouts
 from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.evaluation.provenance import hash_folder
 from vrft_aug.evaluation.report_data import Report, save_report
-from vrft_aug.nouns import Rollout
+from vrft_aug.nouns import Prompt, Rollout
 from vrft_aug.policy.generate import generate
 from vrft_aug.policy.lengths import check_lengths
 from vrft_aug.policy.load import Policy, load_policy, written_model
@@ -32,19 +32,26 @@ def evaluate(policy: Policy, recipe: Recipe, taskset: TaskSet | None = None) -> 
     Questions (choice, answer) are also asked with blank pictures, unless `text_only` is off. `taskset` is
     that of the evaluation, where it has been read already. Raises UserError where data is absent or wrong.
     """
-    wanted, source = recipe.evaluation, Source(policy.name, _model_hash(policy))
+    wanted, source = recipe.evaluation, Source(policy.name, model_hash(policy))
     named_metrics(recipe)  # what is wrong with them is said before anything is generated
     taskset = taskset or evaluation_taskset(recipe, policy.space)
     check_lengths(policy, "evaluation", taskset, wanted.max_new_tokens)
     frames = [case_frame(taskset.task, case, policy.frame) for case in taskset.cases]
-    greedy = [one for (one,) in _generate(policy, taskset, recipe, samples=1, temperature=None)]
+    greedy = [one for (one,) in written_answers(policy, taskset.prompts, recipe, "evaluating")]
     sampled = None
     if wanted.samples:
-        sampled = _generate(policy, taskset, recipe, samples=wanted.samples, temperature=wanted.temperature)
+        sampled = written_answers(
+            policy,
+            taskset.prompts,
+            recipe,
+            f"sampling {wanted.samples} answers a case",
+            samples=wanted.samples,
+            temperature=wanted.temperature,
+        )
     unseen = None
     if asks_blind(recipe):
-        blank = replace(taskset, prompts=blanked(taskset.prompts))
-        unseen = [one for (one,) in _generate(policy, blank, recipe, samples=1, temperature=None, blind=True)]
+        blank = blanked(taskset.prompts)
+        unseen = [one for (one,) in written_answers(policy, blank, recipe, "asking without pictures")]
     return measure_rollouts(recipe, taskset, Written(greedy, sampled, frames, unseen), source)
 
 
@@ -94,23 +101,25 @@ def _evaluated(config: ModelConfig, recipe: Recipe, output: Path | None) -> Repo
     return report
 
 
-def _generate(
+def written_answers(
     policy: Policy,
-    taskset: TaskSet,
+    prompts: Sequence[Prompt],
     recipe: Recipe,
+    what: str,
     *,
-    samples: int,
-    temperature: float | None,
-    blind: bool = False,
+    samples: int = 1,
+    temperature: float | None = None,
 ) -> list[list[Rollout]]:
+    """What the policy writes to every prompt, `samples` each, as long as the recipe's evaluation allows.
+
+    `what` is the progress bar's name. Raises UserError where memory runs out.
+    """
     wanted = recipe.evaluation
-    what = "evaluating" if temperature is None else f"sampling {samples} answers a case"
-    what = "asking without pictures" if blind else what
     try:
-        with watching(what, len(taskset.prompts)) as done:
+        with watching(what, len(prompts)) as done:
             return generate(
                 policy,
-                taskset.prompts,
+                prompts,
                 samples=samples,
                 temperature=temperature,
                 max_new_tokens=wanted.max_new_tokens,
@@ -129,7 +138,7 @@ def _generate(
         ) from error
 
 
-def _model_hash(policy: Policy) -> str:
+def model_hash(policy: Policy) -> str:
     """Of the files in a local folder; the revision for a model from the hub; "" where neither is known.
 
     With an adapter, its hash follows that of its base.

@@ -70,18 +70,23 @@ def measure_rollouts(recipe: Recipe, taskset: TaskSet, written: Written, source:
         seed=recipe.seed,
         bootstrap=wanted.bootstrap,
         split=wanted.split,
-        provenance=Provenance(
-            recipe=hash_recipe(recipe),
-            data=hash_cases(taskset.cases),
-            model=source.hash,
-            model_name=source.name,
-            seconds=round(time.monotonic() - source.started, 3),
-            versions=package_versions(),
-            knowledge=knowledge_uses(recipe),
-        ),
+        provenance=provenance(recipe, taskset, source),
         prompts=taskset.prompts,
         bank=taskset.bank,
         metrics=named_metrics(recipe),
         medmnist=recipe.tasks[taskset.task.name].data.reader == "medmnist",
         blind=blind,
+    )
+
+
+def provenance(recipe: Recipe, taskset: TaskSet, source: Source) -> Provenance:
+    """What the answers of a model to a task set rest on, with the seconds since it began."""
+    return Provenance(
+        recipe=hash_recipe(recipe),
+        data=hash_cases(taskset.cases),
+        model=source.hash,
+        model_name=source.name,
+        seconds=round(time.monotonic() - source.started, 3),
+        versions=package_versions(),
+        knowledge=knowledge_uses(recipe),
     )

@@ -22,6 +22,7 @@ from vrft_aug.files import write_text
 from vrft_aug.nouns import ABSTAINED, Case
 from vrft_aug.page_templates import page_templates
 from vrft_aug.report import plots
+from vrft_aug.report.look_section import look_section
 from vrft_aug.report.run_data import (
     Run,
     cases_of,
@@ -78,6 +79,7 @@ def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
         "provenance": provenance(found),
         "card": card(found),
         "samples": [],
+        "look": look_section(found, known),
     }
     if report is not None:
         context |= {

@@ -20,6 +20,7 @@ MERGE = "merge.json"  # in a model's folder, what merging the adapter has cost
 EVALUATION = "evaluation.json"
 BASE_EVALUATION = "evaluation-base.json"  # of the model that training started from
 JUDGED = "judged.json"  # what a language model made of the open answers, see evaluation/language_judge.py
+LOOK = "look.json"  # what it answers to other pictures than the true ones, see evaluation/look/
 REPORT_PAGE = "report.html"
 SUPERSEDED = "superseded"  # what a resume with a corrected recipe has put aside, see resume.py
 

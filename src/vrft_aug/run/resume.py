@@ -20,6 +20,7 @@ from vrft_aug.run.layout import (
     BASE_EVALUATION,
     CHECKPOINTS,
     EVALUATION,
+    LOOK,
     METRICS,
     REPORT_PAGE,
     ROLLOUTS,
@@ -43,6 +44,7 @@ SAME_WEIGHTS = {
     "gradient_checkpointing",
     "dataloader_num_workers",
     "report_to",
+    "look",
 }
 
 
@@ -114,7 +116,7 @@ def apply_resume(plan: ResumePlan, recipe: Recipe, run: Path) -> Path | None:
     stages = [Path(parent) / name for parent in (CHECKPOINTS, TENSORBOARD) for name in plan.gone]
     trained = [RUN_MODEL] if plan.anew or plan.gone else []
     base = [BASE_EVALUATION] if plan.evaluate_base else []
-    for old in [*stages, *map(Path, (*trained, EVALUATION, *base, REPORT_PAGE))]:
+    for old in [*stages, *map(Path, (*trained, EVALUATION, LOOK, *base, REPORT_PAGE))]:
         if (run / old).exists():
             (aside / old).parent.mkdir(parents=True, exist_ok=True)
             (run / old).rename(aside / old)
