@@ -64,9 +64,9 @@ def _pictures(look: Look) -> list[str]:
     name, score = look.scores[0], _score(look)
     true, blank = (look.views[view].scores[name].value_text for view in ("true", "blank"))
     if gain.low is not None and gain.low > 0:
-        return [f"It looks: {score} is {true} with the pictures and {blank} with blank ones ({gain})."]
+        return [f"The pictures help: {score} is {true} with them and {blank} with blank ones ({gain})."]
     return [
-        f"It has not been shown to look: {score} is {true} with the pictures and {blank} with blank ones "
+        f"The pictures have not been shown to help: {score} is {true} with them and {blank} with blank ones "
         f"({gain}), as far as {gain.n} cases can tell."
     ]
 
