@@ -9,9 +9,15 @@ from dataclasses import dataclass, replace
 from vrft_aug.data.cases import load_cases
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.look.look_measures import claims
-from vrft_aug.evaluation.look.look_report import FIGURES, VIEW_TITLES, Look, ViewFigures, load_look
+from vrft_aug.evaluation.look.look_report import (
+    FIGURES,
+    VIEW_TITLES,
+    Look,
+    ViewFigures,
+    load_look,
+    seen_again,
+)
 from vrft_aug.evaluation.look.look_words import figure_note, how_asked, sentences
-from vrft_aug.evaluation.look.looking import seen_again
 from vrft_aug.evaluation.meanings import MEANINGS
 from vrft_aug.evaluation.metrics.bootstrap import Metric
 from vrft_aug.evaluation.metrics.case_rows import Row

@@ -13,9 +13,9 @@ from helpers.shades import SPOT_TASK, Shade, shade_recipe
 from vrft_aug.data.altered_pictures import Blank
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.look.look_measures import claims_kept, unchanged
-from vrft_aug.evaluation.look.look_report import FIGURES, Look, load_look, plain_look, save_look
+from vrft_aug.evaluation.look.look_report import FIGURES, Look, load_look, plain_look, save_look, seen_again
 from vrft_aug.evaluation.look.look_words import figures_table, how_asked, look_table, sentences
-from vrft_aug.evaluation.look.looking import look_by, seen_again
+from vrft_aug.evaluation.look.looking import look_by
 from vrft_aug.evaluation.measure import Source
 from vrft_aug.evaluation.metrics.bootstrap import Metric
 from vrft_aug.evaluation.metrics.case_rows import Row

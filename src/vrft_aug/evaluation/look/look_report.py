@@ -15,7 +15,8 @@ from vrft_aug.evaluation.metrics.bootstrap import Metric
 from vrft_aug.evaluation.metrics.case_rows import Row
 from vrft_aug.evaluation.provenance import Provenance
 from vrft_aug.files import write_text
-from vrft_aug.nouns import Box, TaskKind
+from vrft_aug.nouns import Box, Case, TaskKind
+from vrft_aug.tasks.look_views import Seen
 
 VIEW_TITLES = {
     "true": "True picture",
@@ -143,6 +144,15 @@ def load_look(path: Path) -> Look:
         raise UserError(
             f"{path}: {where}: {first['msg']}; expected a file of this version, run `vrft look` again"
         ) from None
+
+
+def seen_again(look: Look, cases: Mapping[str, Case]) -> dict[str, Seen]:
+    """Case id -> what its other pictures were made of, for those of which all cases are still at hand."""
+    return {
+        one.case: Seen(cases[one.case], cases[one.other] if one.other else None, one.boxes, one.control)
+        for one in look.made
+        if one.case in cases and (one.other is None or one.other in cases)
+    }
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from vrft_aug.answer import parse
@@ -82,15 +82,6 @@ def look_by(
         provenance=provenance(recipe, wanted.taskset, source),
         notes=wanted.notes,
     )
-
-
-def seen_again(look: Look, cases: Mapping[str, Case]) -> dict[str, Seen]:
-    """Case id -> what its other pictures were made of, for those of which all cases are still at hand."""
-    return {
-        one.case: Seen(cases[one.case], cases[one.other] if one.other else None, one.boxes, one.control)
-        for one in look.made
-        if one.case in cases and (one.other is None or one.other in cases)
-    }
 
 
 def _made(one: Seen) -> Made:
