@@ -11,6 +11,7 @@ import typer
 from vrft_aug.cli.common import AsJson, Overrides, print_json
 from vrft_aug.errors import UserError
 from vrft_aug.files import check_place
+from vrft_aug.processes import processes
 
 if TYPE_CHECKING:
     from vrft_aug.evaluation.report_data import Report
@@ -71,8 +72,9 @@ def evaluate(
 
         report = evaluate_path(source or "", None, output)
         reports, output = {report.task: report}, None
-    _write(reports, model or source or "", output, page)
-    _tell(reports, as_json)
+    if processes().main:
+        _write(reports, model or source or "", output, page)
+        _tell(reports, as_json)
 
 
 def _wanted(

@@ -12,6 +12,7 @@ import typer
 from vrft_aug.cli.common import AsJson, Overrides, Overwrite, RecipeArgument, print_json
 from vrft_aug.errors import UserError
 from vrft_aug.files import check_place
+from vrft_aug.processes import processes
 
 
 def demo(
@@ -103,6 +104,8 @@ def predict(
 
     asked = Question(task, question, tuple(option or ()))
     results = predict_images(run, pictures, output or run / "predictions", asked)
+    if not processes().main:
+        return
     if table is not None:
         write_table(table, results)
         typer.echo(f"wrote {table}", err=True)

@@ -17,6 +17,8 @@ from vrft_aug.policy.lengths import check_lengths
 from vrft_aug.policy.load import Policy, load_policy, written_model
 from vrft_aug.policy.out_of_memory import ran_out_of_memory
 from vrft_aug.policy.progress_bar import watching
+from vrft_aug.policy.work_sharing import over_processes
+from vrft_aug.processes import processes
 from vrft_aug.recipe.file import load_recipe
 from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.schema import Recipe
@@ -30,7 +32,8 @@ def evaluate(policy: Policy, recipe: Recipe, taskset: TaskSet | None = None) -> 
     """Judge a policy as the recipe's evaluation says: greedy answers, and sampled ones for votes.
 
     Questions (choice, answer) are also asked with blank pictures, unless `text_only` is off. `taskset` is
-    that of the evaluation, where it has been read already. Raises UserError where data is absent or wrong.
+    that of the evaluation, where it has been read already. Several processes share the cases out, and all get
+    the report, which is that of one process. Raises UserError where data is absent or wrong.
     """
     wanted, source = recipe.evaluation, Source(policy.name, model_hash(policy))
     named_metrics(recipe)  # what is wrong with them is said before anything is generated
@@ -96,7 +99,7 @@ def judged_model(source: str, recipe: Recipe) -> ModelConfig:
 
 def _evaluated(config: ModelConfig, recipe: Recipe, output: Path | None) -> Report:
     report = evaluate(load_policy(config), recipe)
-    if output is not None:
+    if output is not None and processes().main:
         save_report(report, output)
     return report
 
@@ -125,7 +128,9 @@ def written_answers(
                 max_new_tokens=wanted.max_new_tokens,
                 batch_size=wanted.batch_size,
                 seed=recipe.seed,
+                names=[case.id for case in taskset.cases],
                 done=done,
+                spread=over_processes,
             )
     except (RuntimeError, MemoryError) as error:
         if not ran_out_of_memory(error):

@@ -28,6 +28,8 @@ from vrft_aug.perception.annotate import annotate, answer_words
 from vrft_aug.policy.generate import generate
 from vrft_aug.policy.load import Policy, load_policy, written_model
 from vrft_aug.policy.progress_bar import watching
+from vrft_aug.policy.work_sharing import from_main, over_processes
+from vrft_aug.processes import processes
 from vrft_aug.recipe.file import load_recipe
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.recipe.task_config import Injection
@@ -60,6 +62,7 @@ class Predictor:
             max_new_tokens=wanted.max_new_tokens,
             batch_size=wanted.batch_size,
             seed=self.recipe.seed,
+            names=[case.id for case in cases],
         )
 
     def answer(self, case: Case, rollout: Rollout) -> Answer:
@@ -123,7 +126,9 @@ def predict_images(
     `reason`, `reasoning`, `confidence` (of tasks that ask for it), `completion`, and `picture`: the PNG in
     `output` with boxes, answer and reasoning on it. After each batch its lines are in
     `output`/predictions.jsonl, so that a call that was killed goes on where it stood. A picture in a folder
-    that cannot be read has the reason "unreadable: ...".
+    that cannot be read has the reason "unreadable: ...". Several processes that were launched together share
+    the batches out: each draws the pictures that it has answered, the main one writes the lines, in the order
+    of one process.
 
     Raises UserError for a folder that is no finished run, for a file named that is no picture, and for
     options where nothing is to be chosen.
@@ -135,22 +140,28 @@ def predict_images(
         if one.named:
             case_of(one).images[0].open()  # a broken file is found before a model is loaded
     keys = dict(zip(asked, answer_keys(asked, run, task, question), strict=True))
-    before = answered_before(output)
+    before = from_main(partial(answered_before, output))
     todo = [one for one in asked if keys[one] not in before]
     predictor = load_predictor(run, question.task) if todo else None
     output.mkdir(parents=True, exist_ok=True)
     done = {key: line for key, line in before.items() if key in keys.values()}
+    size = recipe.evaluation.batch_size
+    batches = [todo[start : start + size] for start in range(0, len(todo), size)]
+
+    def answered(batch: Sequence[Asked]) -> list[dict[str, Any]]:
+        lines = _answered(predictor, case_of, batch) if predictor is not None else []
+        return [{**line, "key": keys[one]} for one, line in zip(batch, lines, strict=True)]
+
+    main = processes().main
     with watching("answering", len(asked)) as advance:
-        if kept := len(asked) - len(todo):
+        if (kept := len(asked) - len(todo)) and main:
             print(f"{kept} of {len(asked)} are answered in {output / PREDICTIONS} already", file=sys.stderr)
         advance(kept)
-        for start in range(0, len(todo), recipe.evaluation.batch_size):
-            batch = todo[start : start + recipe.evaluation.batch_size]
-            lines = _answered(predictor, case_of, batch) if predictor is not None else []
-            keyed = [{**line, "key": keys[one]} for one, line in zip(batch, lines, strict=True)]
-            append_lines(output / PREDICTIONS, keyed)
-            done |= {line["key"]: line for line in keyed}
-            advance(len(batch))
+        for lines in over_processes(answered, batches):
+            if main:
+                append_lines(output / PREDICTIONS, lines)
+            done |= {line["key"]: line for line in lines}
+            advance(len(lines))
     return [{name: value for name, value in done[keys[one]].items() if name != "key"} for one in asked]
 
 

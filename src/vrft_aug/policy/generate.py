@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -12,7 +13,11 @@ from vrft_aug.nouns import Prompt, Rollout
 from vrft_aug.policy.chat import chat_with_images, encode_chats, eos_token_ids
 from vrft_aug.policy.load import Policy
 from vrft_aug.policy.prefix import decode_groups, why_not_model
+from vrft_aug.policy.row_noise import RowNoise
+from vrft_aug.policy.sampled_log_probs import draw_rows
 from vrft_aug.policy.thinking import opened_thinking, whole_completion
+
+Spread = Callable[[Callable[[range], Any], Sequence[range]], Iterable[Any]]
 
 
 def generate(
@@ -24,14 +29,19 @@ def generate(
     max_new_tokens: int,
     batch_size: int,
     seed: int,
+    names: Sequence[str] | None = None,
     done: Callable[[int], None] = lambda prompts: None,
+    spread: Spread = map,
 ) -> list[list[Rollout]]:
     """`samples` rollouts for every prompt, in the order of the prompts; temperature None is greedy.
 
     `batch_size` bounds the sequences generated at once (but all samples of a prompt go together), `done` is
     told after a batch how many prompts it held. The same call gives the same rollouts and leaves torch's
-    random state as it was. Sampling is from the model's own distribution, as in training: top-p, top-k and
-    penalties that a model's generation_config proposes are switched off.
+    random state as it was. What is sampled hangs on `seed`, the prompt's name (default: its place) and the
+    number of the sample, not on the batch. Sampling is from the model's own distribution, as in training:
+    top-p, top-k and penalties that a model's generation_config proposes are switched off.
+
+    `spread` maps the batches, as `map` does or as `work_sharing.over_processes`, which hands them out.
     """
     if temperature is None and samples != 1:
         raise ValueError(f"greedy generation gives one rollout a prompt, not {samples}")
@@ -39,21 +49,29 @@ def generate(
     opened = opened_thinking(policy.processor, policy.name)
     settings = _generation_config(policy, temperature, samples, max_new_tokens, eos)
     at_once = max(1, batch_size // samples)  # prompts
+    known = names or [str(place) for place in range(len(prompts))]
+
+    def written(batch: range) -> list[list[dict[str, Any]]]:
+        inputs = encode_chats(policy, [chat_with_images(prompts[i]) for i in batch]).to(policy.device)
+        how: dict[str, Any] = {}
+        if temperature is not None:
+            keys = [(seed, known[i], sample) for i in batch for sample in range(samples)]
+            noise = RowNoise(keys, max_new_tokens, policy.device)
+            how = {"custom_generate": draw_rows, "log_probs": [], "noise": noise}
+        if why_not_model(policy.model) is None:  # each prompt is prefilled once, finished rows leave
+            group = torch.arange(len(batch), device=policy.device).repeat_interleave(samples)
+            how |= {"custom_generate": decode_groups, "group": group, "num_return_sequences": 1}
+        output = policy.model.generate(**inputs, generation_config=settings, **how)
+        completions = output[:, inputs["input_ids"].shape[1] :].tolist()  # (at_once * samples, C)
+        made = [asdict(_rollout(policy, ids, eos, opened)) for ids in completions]
+        return [made[i : i + samples] for i in range(0, len(made), samples)]
+
+    batches = [range(len(prompts))[start : start + at_once] for start in range(0, len(prompts), at_once)]
     rollouts: list[list[Rollout]] = []
     with torch.random.fork_rng(), torch.no_grad(), evaluating(policy.model):
         torch.manual_seed(seed)
-        for start in range(0, len(prompts), at_once):
-            batch = prompts[start : start + at_once]
-            inputs = encode_chats(policy, [chat_with_images(prompt) for prompt in batch]).to(policy.device)
-            if why_not_model(policy.model) is None:  # each prompt is prefilled once, finished rows leave
-                group = torch.arange(len(batch), device=policy.device).repeat_interleave(samples)
-                sharing = {"custom_generate": decode_groups, "group": group, "num_return_sequences": 1}
-                output = policy.model.generate(**inputs, generation_config=settings, **sharing)
-            else:
-                output = policy.model.generate(**inputs, generation_config=settings)
-            completions = output[:, inputs["input_ids"].shape[1] :].tolist()  # (at_once * samples, C)
-            made = [_rollout(policy, ids, eos, opened) for ids in completions]
-            rollouts += [made[i : i + samples] for i in range(0, len(made), samples)]
+        for batch, made in zip(batches, spread(written, batches), strict=True):
+            rollouts += [[Rollout(**one) for one in of] for of in made]
             done(len(batch))
     return rollouts
 

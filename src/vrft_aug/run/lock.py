@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from vrft_aug.errors import UserError
 from vrft_aug.files import write_text
+from vrft_aug.processes import processes
 
 LOCK, HOLDER = ".vrft-lock", ".vrft-lock-holder"  # the second says who holds the first, for the message alone
 
@@ -24,8 +25,12 @@ def run_locked(run: Path, what: str) -> Iterator[None]:
 
     The operating system gives the lock back when its owner ends, however that ends. Raises UserError where
     another process holds it, or where the folder cannot be written to. A folder that was made for the lock
-    and holds nothing else in the end is removed again.
+    and holds nothing else in the end is removed again. Of several processes that were launched together the
+    main one holds it for all.
     """
+    if not processes().main:
+        yield
+        return
     try:
         made = _make(run)
         lock = FileLock(run / LOCK, timeout=0)
