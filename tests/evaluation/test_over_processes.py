@@ -1,0 +1,75 @@
+"""The commands that judge and predict, in one process and in several: the same figures and files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.data_files import save_image
+from helpers.launched import launch
+from helpers.run_checks import lines
+from helpers.shades import shade_recipe
+from vrft_aug.recipe.file import save_recipe
+
+
+@pytest.fixture
+def run(random_policy: Path, tmp_path: Path) -> Path:
+    """A finished run of ten cases in five batches, with four sampled answers each."""
+    evaluation = {"limit": None, "samples": 4, "batch_size": 2, "temperature": 1.0}
+    save_recipe(shade_recipe(random_policy, evaluation=evaluation), tmp_path / "run" / "recipe.yaml")
+    (tmp_path / "run" / "model").symlink_to(random_policy)
+    return tmp_path / "run"
+
+
+def judged(run: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((run / "evaluation.json").read_text("utf-8"))
+    report["provenance"].pop("seconds")
+    return report
+
+
+@pytest.mark.slow
+def test_an_evaluation_is_the_same_in_one_process_and_in_several(run: Path) -> None:
+    """Greedy and sampled answers alike; one process writes and prints."""
+    reports, tables = [], []
+    for count in (1, 2, 3):
+        said = launch(["-m", "vrft_aug", "evaluate", str(run)], count)
+        assert [one.code for one in said] == [0] * count, said
+        assert not any(one.out + one.err for one in said[1:]), said
+        reports.append(judged(run))
+        tables.append(said[0].out)
+    assert len(reports[0]["rows"]) == 10 and sum(reports[0]["rows"][0]["votes"].values()) <= 4
+    assert reports[0] == reports[1] == reports[2] and tables[0] == tables[1] == tables[2]
+
+
+@pytest.mark.slow
+def test_predictions_are_the_same_in_one_process_and_in_several(run: Path, tmp_path: Path) -> None:
+    """Lines, pictures and table; a call that was cut off goes on, in two processes as in one."""
+    (folder := tmp_path / "in").mkdir()
+    for number in range(7):
+        save_image(folder / f"{number}.png", seed=number)
+    (folder / "broken.png").write_text("no picture")
+    for name, count in (("one", 1), ("two", 2)):
+        output, table = tmp_path / name, tmp_path / f"{name}.csv"
+        call = ["predict", str(run), str(folder), "--output", str(output), "--table", str(table)]
+        said = launch(["-m", "vrft_aug", *call], count)
+        assert [process.code for process in said] == [0] * count, said
+        assert not any(process.out for process in said[1:])
+    one, two = (lines(tmp_path / name / "predictions.jsonl") for name in ("one", "two"))
+    assert len(one) == 8 and [line["completion"] for line in one] == [line["completion"] for line in two]
+    assert [line["image"] for line in one] == [line["image"] for line in two]  # in the order of one process
+    text = (tmp_path / "one.csv").read_text("utf-8").replace(str(tmp_path / "one"), str(tmp_path / "two"))
+    assert text == (tmp_path / "two.csv").read_text("utf-8")
+    for line, other in zip(one, two, strict=True):
+        if line["picture"] is not None:
+            assert Path(line["picture"]).read_bytes() == Path(other["picture"]).read_bytes()
+    path = tmp_path / "two" / "predictions.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in two[:3]) + '{"image": "x', "utf-8")
+    said = launch(["-m", "vrft_aug", *call], 2)
+    assert [process.code for process in said] == [0, 0] and "3 of 8 are answered" in said[0].err
+    assert lines_without_half(path) == two and (tmp_path / "two.csv").read_text("utf-8") == text
+
+
+def lines_without_half(path: Path) -> list[dict[str, Any]]:
+    """All but the half line that the cut left."""
+    return [json.loads(text) for text in path.read_text("utf-8").splitlines() if text.endswith("}")]
