@@ -73,3 +73,36 @@ def test_predictions_are_the_same_in_one_process_and_in_several(run: Path, tmp_p
 def lines_without_half(path: Path) -> list[dict[str, Any]]:
     """All but the half line that the cut left."""
     return [json.loads(text) for text in path.read_text("utf-8").splitlines() if text.endswith("}")]
+
+
+@pytest.mark.slow
+def test_a_look_is_the_same_in_one_process_and_in_two(run: Path, tmp_path: Path) -> None:
+    looks = []
+    for count in (1, 2):
+        output = tmp_path / f"look{count}.json"
+        said = launch(
+            [
+                "-m",
+                "vrft_aug",
+                "look",
+                str(run),
+                "--recipe",
+                str(run),
+                "--view",
+                "blank",
+                "--output",
+                str(output),
+            ],
+            count,
+        )
+        assert [one.code for one in said] == [0] * count, said
+        assert not any(one.out + one.err for one in said[1:]), said
+        looks.append(without_seconds(json.loads(output.read_text("utf-8"))))
+    assert looks[0] == looks[1] and looks[0]
+
+
+def without_seconds(value: Any) -> Any:
+    """A JSON value without the only figure that two equal calls may differ in."""
+    if isinstance(value, dict):
+        return {key: without_seconds(inner) for key, inner in value.items() if key != "seconds"}
+    return [without_seconds(one) for one in value] if isinstance(value, list) else value

@@ -9,6 +9,7 @@ import typer
 
 from vrft_aug.cli.common import AsJson, Overrides, print_json
 from vrft_aug.files import check_place
+from vrft_aug.processes import processes
 
 
 def look(
@@ -46,6 +47,8 @@ def look(
         limit=limit,
         output=output,
     )
+    if not processes().main:
+        return
     if as_json:
         from vrft_aug.evaluation.look.look_report import plain_look
 

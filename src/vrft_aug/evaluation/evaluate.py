@@ -50,6 +50,7 @@ def evaluate(policy: Policy, recipe: Recipe, taskset: TaskSet | None = None) -> 
             f"sampling {wanted.samples} answers a case",
             samples=wanted.samples,
             temperature=wanted.temperature,
+            names=[case.id for case in taskset.cases],
         )
     unseen = None
     if asks_blind(recipe):
@@ -112,10 +113,12 @@ def written_answers(
     *,
     samples: int = 1,
     temperature: float | None = None,
+    names: Sequence[str] | None = None,
 ) -> list[list[Rollout]]:
     """What the policy writes to every prompt, `samples` each, as long as the recipe's evaluation allows.
 
-    `what` is the progress bar's name. Raises UserError where memory runs out.
+    `what` is the progress bar's name, `names` are those of the prompts (see `generate`). Several processes
+    share the prompts out, and all get what is written. Raises UserError where memory runs out.
     """
     wanted = recipe.evaluation
     try:
@@ -128,7 +131,7 @@ def written_answers(
                 max_new_tokens=wanted.max_new_tokens,
                 batch_size=wanted.batch_size,
                 seed=recipe.seed,
-                names=[case.id for case in taskset.cases],
+                names=names,
                 done=done,
                 spread=over_processes,
             )

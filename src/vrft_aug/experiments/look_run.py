@@ -13,6 +13,7 @@ from vrft_aug.evaluation.look.looking import look_at
 from vrft_aug.evaluation.several import on_task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.policy.load import load_policy
+from vrft_aug.processes import processes
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.report.page import write_report
 from vrft_aug.run.layout import LOOK
@@ -52,6 +53,8 @@ def look_path(
         if wanted.taskset.task.kind == "localise":  # whose prompts say which pixels the model speaks
             wanted = _wanted(recipe, policy.space, limit, chosen)
         look = look_at(policy, recipe, wanted)
+        if not processes().main:
+            return look
         for path in ([run / LOOK] if own else []) + ([output] if output is not None else []):
             save_look(look, path)
         if own:
