@@ -20,6 +20,7 @@ from vrft_aug.cli.evaluation_command import evaluate
 from vrft_aug.cli.judge_command import judge
 from vrft_aug.cli.knowledge import knowledge_app
 from vrft_aug.cli.look_command import look
+from vrft_aug.cli.study_command import study
 from vrft_aug.cli.tiny import tiny_app
 
 app = typer.Typer(cls=OneLineErrors, help="Medical visual reinforcement fine-tuning.", **SETTINGS)
@@ -37,6 +38,7 @@ for command in (
     judge,
     runs.predict,
     compare,
+    study,
     runs.report,
     view.view,
     view.ui,

@@ -76,7 +76,9 @@ def compare(
     cases of the same task, or have no such baseline or metric.
     """
     first_name, first = next((name, runs[0]) for name, runs in arms.items())
-    aligned = {name: [_aligned(first_name, first, name, run) for run in runs] for name, runs in arms.items()}
+    aligned = {
+        name: [on_same_cases(first_name, first, name, run) for run in runs] for name, runs in arms.items()
+    }
     parts = {name: _means(runs) for name, runs in aligned.items()}
     shared = [metric for metric in first.metrics if all(metric in part for part in parts.values())]
     shown = _headline(metrics or headline(first.kind, shared), parts)
@@ -108,7 +110,7 @@ def compare(
     )
 
 
-def _aligned(first_name: str, first: Report, name: str, report: Report) -> Report:
+def on_same_cases(first_name: str, first: Report, name: str, report: Report) -> Report:
     """The report with its rows in the order of the first one's; UserError unless they are the same cases."""
     if (report.task, report.kind, report.labels) != (first.task, first.kind, first.labels):
         raise UserError(
@@ -209,10 +211,12 @@ def _means(runs: Sequence[Report]) -> dict[str, Statistic]:
     """Of every metric the mean over runs, where all runs have it."""
     parts = [statistics(r.kind, r.labels, r.rows, r.medmnist, r.named) for r in runs]
     keys = [key for key in parts[0] if not key[1] and all(key in part for part in parts)]
-    return {key[0]: _mean([part[key] for part in parts]) for key in keys}
+    return {key[0]: mean_statistic([part[key] for part in parts]) for key in keys}
 
 
-def _mean(parts: Sequence[Statistic]) -> Statistic:
+def mean_statistic(parts: Sequence[Statistic]) -> Statistic:
+    """Of several runs on the same cases, in every draw of them."""
+
     def of(weights: Floats) -> Floats:
         values: Floats = np.mean([part.of(weights) for part in parts], axis=0)
         return values

@@ -63,7 +63,7 @@ def learning_curves(panels: Sequence[tuple[str, Sequence[Series]]], over: str, w
 
         return draw
 
-    return _figure([drawing(title, series) for title, series in panels], what)
+    return draw_panels([drawing(title, series) for title, series in panels], what)
 
 
 def arm_curves(terms: Mapping[str, Mapping[str, Sequence[Series]]], arms: Sequence[str], what: str) -> Markup:
@@ -87,7 +87,7 @@ def arm_curves(terms: Mapping[str, Mapping[str, Sequence[Series]]], arms: Sequen
 
         return draw
 
-    return _figure([drawing(term, by_arm) for term, by_arm in terms.items()], what)
+    return draw_panels([drawing(term, by_arm) for term, by_arm in terms.items()], what)
 
 
 def forest(compared: Comparison, what: str) -> Markup:
@@ -117,7 +117,7 @@ def forest(compared: Comparison, what: str) -> Markup:
 
         return draw
 
-    return _figure([drawing(name) for name in compared.headline], what, height=1.1 + 0.4 * len(arms))
+    return draw_panels([drawing(name) for name in compared.headline], what, height=1.1 + 0.4 * len(arms))
 
 
 def votes(report: Report) -> Markup:
@@ -139,7 +139,7 @@ def votes(report: Report) -> Markup:
     drawings += _reliability_and_risk(curves.reliability, curves.risk_coverage, "share of the samples")
     if curves.pass_at:
         drawings.append(draw_pass)
-    return _figure(drawings, "Reliability of votes, risk and coverage, pass at k", height=2.8)
+    return draw_panels(drawings, "Reliability of votes, risk and coverage, pass at k", height=2.8)
 
 
 def confidence(report: Report) -> Markup:
@@ -194,7 +194,7 @@ def froc(report: Report) -> Markup:
         axes.set(xlim=(0, None), ylim=(-0.03, 1.05))
         axes.grid(True)
 
-    return _figure([draw], "True boxes found against false boxes a picture", height=2.8)
+    return draw_panels([draw], "True boxes found against false boxes a picture", height=2.8)
 
 
 def _pillar(axes: Axes, x: float, metric: Metric, colour: str) -> None:
@@ -216,7 +216,7 @@ def _whisker(axes: Axes, place: float, metric: Metric, colour: str) -> None:
         axes.plot([metric.value], [place], "o", markersize=6, color=colour)
 
 
-def _figure(drawings: Sequence[Draw], what: str, height: float = 2.5) -> Markup:
+def draw_panels(drawings: Sequence[Draw], what: str, height: float = 2.5) -> Markup:
     """Panels, an SVG each that says to a screen reader what it shows; "" without panels.
 
     A page puts as many side by side as there is room for.

@@ -1,0 +1,64 @@
+"""The process that trains and evaluates one cell.
+
+python -m vrft_aug.experiments.study.one_cell RECIPE RUN
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from vrft_aug.errors import UserError, told_by_system
+from vrft_aug.evaluation.evaluate import evaluate_path
+from vrft_aug.experiments.run import train
+from vrft_aug.recipe.file import load_recipe
+from vrft_aug.recipe.schema import Recipe
+from vrft_aug.report.page import write_report
+from vrft_aug.run.folder import is_new_run, start_run
+from vrft_aug.run.layout import EVALUATION, RUN_RECIPE
+from vrft_aug.run.lock import run_locked
+
+
+def run_cell(recipe: Recipe, run: Path) -> None:
+    """Train and evaluate, from where an earlier try stood; a recipe without stages is evaluated alone."""
+    going_on = (run / RUN_RECIPE).is_file()
+    if recipe.stages:
+        train(recipe, run, resume=going_on)
+        return
+    if is_new_run(run, resume=going_on, overwrite=False):
+        start_run(recipe, run)
+    with run_locked(run, "vrft study"):
+        evaluate_path(recipe.model.name, recipe, run / EVALUATION)
+        write_report(run)
+
+
+def main() -> int:
+    """Run the cell that the command line names; 0, or 2 with one line, as the command does."""
+    if (parent := os.environ.get("VRFT_STUDY_PROCESS")) is not None:
+        threading.Thread(target=_end_with, args=(int(parent),), daemon=True).start()
+    try:
+        run_cell(load_recipe(sys.argv[1]), Path(sys.argv[2]))
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        if (line := told_by_system(error)) is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _end_with(parent: int) -> None:
+    """A study that was killed leaves no training behind, which would hold the run's folder."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
