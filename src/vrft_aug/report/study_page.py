@@ -73,13 +73,19 @@ def write_study(
 
 def sentences(figures: StudyFigures) -> list[str]:
     """What the study shows and what it does not, in words: effects that stay apart from zero after Holm."""
-    clear = [e for e in figures.effects if e.test is not None and e.test.adjusted < 0.05]
-    tested = [e for e in figures.effects if e.test is not None]
-    told = [f"{effect_words(e, figures)} (Holm p {e.test.adjusted:.3f})" for e in clear if e.test is not None]
-    shows = f"Apart from zero: {'; '.join(told)}." if told else "No effect is apart from zero."
-    rest = len(tested) - len(clear)
-    others = f"Of {len(tested)} effects tested, {rest} could not be told from nothing by this study."
-    return [shows, others] if tested else ["The cells that have finished tell no effect yet."]
+    tested = [(e, e.test) for e in figures.effects if e.test is not None]
+    if not tested:
+        return ["The cells that have finished tell no effect yet."]
+    clear = [(e, test) for e, test in tested if test.adjusted < 0.05]
+    told = [f"{effect_words(e, figures)} (Holm p {test.adjusted:.3f})" for e, test in clear]
+    corrected = f"corrected for {len(tested)} tests"
+    shows = (
+        f"Apart from zero, {corrected}: {'; '.join(told)}."
+        if told
+        else f"No effect is apart from zero, {corrected}."
+    )
+    alone = sum(test.p < 0.05 <= test.adjusted for _, test in tested)
+    return [shows, f"{alone} more are apart from zero taken alone; some are by chance."] if alone else [shows]
 
 
 def effect_words(effect: Effect, figures: StudyFigures) -> str:
