@@ -147,7 +147,7 @@ def confidence(report: Report) -> Markup:
     drawings = _reliability_and_risk(
         report.curves.stated_reliability, report.curves.stated_risk, "confidence stated"
     )
-    return _figure(drawings, "Reliability of the stated confidence, risk and coverage", height=2.8)
+    return draw_panels(drawings, "Reliability of the stated confidence, risk and coverage", height=2.8)
 
 
 def _reliability_and_risk(bins: Sequence[Bin], points: Sequence[RiskPoint], over: str) -> list[Draw]:
