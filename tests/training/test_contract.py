@@ -31,6 +31,7 @@ class Name:
 
 
 TRAINER = "trl.trainer.grpo_trainer:GRPOTrainer"
+VLLM = "trl.generation.vllm_generation:VLLMGeneration"
 NAMES = (
     # TRL's trainer: what is wrapped, with the arguments that the wrappers pass on
     Name(
@@ -74,6 +75,32 @@ NAMES = (
         says=("fused_lm_head", "shift_labels"),
     ),
     Name("trl.data_utils:prepare_multimodal_messages", "training/dynamic.py"),
+    # TRL's side of vLLM
+    Name(f"{TRAINER}._tokenize_prompts", "training/policy_trainer.py", ("prompts",)),
+    Name(
+        f"{TRAINER}.__init__", "training/vllm_rollouts.py",
+        says=("self.vllm_generation = VLLMGeneration(", "generation_kwargs=args.generation_kwargs"),
+    ),
+    Name(
+        f"{VLLM}._init_vllm", "training/vllm_rollouts.py",
+        says=(
+            "self.llm = LLM(", 'os.environ["WORLD_SIZE"]', "ensure_master_addr_port()",
+            'logprobs_mode="processed_logprobs"', "max_num_seqs=self.max_num_seqs",
+        ),
+    ),
+    Name(
+        f"{VLLM}.generate", "training/vllm_rollouts.py",
+        says=('"n": 1', 'row = {"prompt_token_ids": ids}', "self.llm.generate(vllm_prompts, sampling_params"),
+    ),
+    Name(
+        f"{VLLM}.sync_weights", "training/vllm_rollouts.py",
+        says=("model.load_weights(", "self.llm.reset_prefix_cache()", "vllm_client.reset_prefix_cache()"),
+    ),
+    Name(
+        f"{VLLM}._place_features", "training/vllm_rollouts.py", ("features", "prompt_ids"),
+        ('features["mm_placeholders"]["image"]', '"length": length'),
+    ),
+    Name("trl.generation.vllm_client:VLLMClient._post", "training/vllm_rollouts.py", ("url",)),
     # transformers
     Name("transformers.modeling_utils:ALL_ATTENTION_FUNCTIONS", "policy/prefix/attention.py"),
     Name(

@@ -9,16 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 
+from helpers.built_stage import built
 from helpers.run_checks import lines
 from helpers.shades import GRPO, shade_recipe
-from vrft_aug.policy.load import load_policy
-from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import METRICS
-from vrft_aug.tasks.taskset import load_taskset
-from vrft_aug.training.grpo import build_grpo
-from vrft_aug.training.job import BuiltStage, StageJob, run_trainer
+from vrft_aug.training.job import run_trainer
 from vrft_aug.training.sampler_monitor import MAX, MEAN, SAMPLE_SIZE, row_differences, step_figures
 
 IMAGE_TOKEN = 1 / 400  # about what a random policy would give to the token that the sampler leaves out
@@ -44,14 +40,6 @@ def trained(policy: Path, folder: Path, dtype: str = "float32", **stage: Any) ->
     folder.mkdir()
     run_trainer(built(recipe, folder), None)
     return lines(folder / METRICS)
-
-
-def built(recipe: Recipe, folder: Path) -> BuiltStage:
-    part = recipe.stages[0]
-    policy = load_policy(recipe.model, training=True)
-    taskset = load_taskset(recipe, part.task, "train", part.injection, policy.space)
-    job = StageJob(part, recipe.model, (taskset,), folder, folder / "checkpoints", 1, Console(quiet=True))
-    return build_grpo(policy, job)
 
 
 def test_every_step_tells_how_far_sampler_and_trainer_are_apart(random_policy: Path, tmp_path: Path) -> None:
@@ -94,9 +82,10 @@ def test_rollouts_of_another_engine_have_truncated_importance_weights(
     random_policy: Path, tmp_path: Path
 ) -> None:
     """TRL's correction works with our scoring; the monitor tells of the engine."""
-    cut = {"vllm_importance_sampling_mode": "token_truncate", "vllm_importance_sampling_clip_max": 0.02}
-    recipe = shade_recipe(random_policy, {**GRPO, "steps": 1, "trainer": cut})
+    recipe = shade_recipe(random_policy, {**GRPO, "steps": 1, "trainer": {}})
     trainer, found = built(recipe, tmp_path).trainer, []
+    trainer.vllm_importance_sampling_mode = "token_truncate"
+    trainer.vllm_importance_sampling_clip_max = 0.02
     trainer.use_vllm, trainer.vllm_generation = True, Engine(8, error=0.25)
     trainer._last_loaded_step = -1
     compute = trainer._compute_loss

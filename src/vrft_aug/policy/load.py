@@ -200,9 +200,12 @@ def quiet_libraries() -> None:
 
     constants.HF_HUB_DISABLE_TELEMETRY = True
     disable_progress_bars()
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")  # where it is installed, TRL imports it
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     transformers.utils.logging.disable_progress_bar()
     if "TRANSFORMERS_VERBOSITY" not in os.environ:
         transformers.utils.logging.set_verbosity_error()
         datasets.utils.logging.set_verbosity_error()
         logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-        warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft)\b")
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft|vllm)\b")
+        warnings.filterwarnings("ignore", "TRL currently supports vLLM", UserWarning)  # ours was tried

@@ -21,6 +21,7 @@ from vrft_aug.tasks.demonstrations import taught_texts
 from vrft_aug.tasks.frames import frames_without_model
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.tasks.token_limits import check_picture_tokens, refuse_too_long
+from vrft_aug.training.rollout_settings import check_rollouts
 from vrft_aug.training.stage_settings import check_lora, check_trainer, needs_rehearsal
 
 SAMPLED = 16  # pictures that are asked for their size
@@ -36,6 +37,7 @@ def check_settings(recipe: Recipe, output: Path) -> ModelFiles | None:
     for stage in recipe.stages:
         check_precision(stage, recipe.model)
         check_trainer(stage)
+        check_rollouts(stage, recipe.model, files)
     if recipe.stages:
         check_place(output)
         if files is not None and not (output / RUN_RECIPE).exists():

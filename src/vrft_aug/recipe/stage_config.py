@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, field_vali
 
 from vrft_aug.data.settings import Strict
 from vrft_aug.recipe.perception_config import PerceptionLoss, TokenWeights
+from vrft_aug.recipe.rollouts_config import PREFIX, RolloutsConfig
 from vrft_aug.recipe.task_config import Injection
 
 # TRL settings that would contradict the recipe: where to set them instead.
@@ -23,6 +24,8 @@ OWNED_BY_RECIPE = {
     "max_completion_length": "stages[].max_new_tokens",
     "per_device_train_batch_size": "stages[].prompts_per_step and generations",
     "resume_from_checkpoint": "vrft train --resume",
+    "use_vllm": "stages[].rollouts.engine",
+    "vllm_mode": "stages[].rollouts.mode",
 }
 
 
@@ -87,6 +90,7 @@ class StageConfig(Strict):
     dynamic_sampling: DynamicSampling = DynamicSampling()
     perception_loss: PerceptionLoss = PerceptionLoss()
     token_weights: TokenWeights = TokenWeights()
+    rollouts: RolloutsConfig = RolloutsConfig()  # grpo: what draws the completions, see `stages[].rollouts`
     prefix_sharing: bool = True  # grpo: compute each prompt once per group; off is the stock trainer
     # trl.GRPOConfig or trl.SFTConfig settings under their own names
     trainer: dict[str, Any] = Field(default_factory=dict)
@@ -98,6 +102,8 @@ class StageConfig(Strict):
         for key in value:
             if key in OWNED_BY_RECIPE:
                 raise ValueError(f"{key} is set by {OWNED_BY_RECIPE[key]}, not under trainer")
+            if key.startswith(PREFIX):
+                raise ValueError(f"{key} belongs under stages[].rollouts, not under trainer")
         return value
 
     @model_validator(mode="after")
@@ -108,6 +114,8 @@ class StageConfig(Strict):
             raise ValueError("demonstrations are what sft alone learns from; the method is grpo")
         if self.looks and self.method != "grpo":
             raise ValueError(f"{self.looks} is what grpo alone can; the method is {self.method}")
+        if self.rollouts.engine == "vllm" and self.method != "grpo":
+            raise ValueError(f"rollouts are what grpo alone draws; the method is {self.method}")
         if self.mix and self.method != "grpo":
             raise ValueError(f"mix is what grpo alone can; the method is {self.method}")
         if self.task in self.mix:

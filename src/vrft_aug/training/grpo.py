@@ -26,6 +26,7 @@ from vrft_aug.training.settings import generation_round, grpo_settings
 from vrft_aug.training.stopped import Soundness
 from vrft_aug.training.thresholds import Thresholds
 from vrft_aug.training.visual_terms import VisualTerms
+from vrft_aug.training.vllm_rollouts import VllmRollouts
 
 
 def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
@@ -53,9 +54,11 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
     bar = ProgressBar(stage.name, stage.steps, job.console)
     order = mixed_order(mixture.sizes, stage.shares(), rounds * prompts, job.seed)
     visual = VisualTerms(stage.perception_loss, stage.token_weights, job.seed) if stage.looks else None
+    vllm = VllmRollouts(stage, job.model, policy) if stage.rollouts.engine == "vllm" else None
     trainer = PolicyTrainer(
         model=policy.model,
         visual=visual,
+        vllm=vllm,
         reward_funcs=reward_function(row_scorer, thresholds, stage.name, buffer),
         args=settings,
         train_dataset=CaseDataset(order, row_of),

@@ -72,6 +72,8 @@ def run_trainer(stage: BuiltStage, resume_from: Path | None) -> Any:
         trainer.train(resume_from_checkpoint=str(resume_from) if resume_from is not None else None)
     finally:
         bar.close()
+        if hasattr(trainer, "close"):
+            trainer.close()
     return trainer.accelerator.unwrap_model(trainer.model)
 
 

@@ -7,14 +7,10 @@ after hours of an earlier stage.
 from __future__ import annotations
 
 import gc
-import random
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.console import Console
 
@@ -24,7 +20,9 @@ from vrft_aug.policy.adapters import lora_config
 from vrft_aug.policy.chat import prompt_length
 from vrft_aug.policy.load import Policy, load_policy, model_without_weights
 from vrft_aug.policy.out_of_memory import ran_out_of_memory
+from vrft_aug.policy.random_numbers import same_random_numbers
 from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.recipe.rollouts_config import RolloutsConfig
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.tasks.taskset import TaskSet
@@ -43,7 +41,7 @@ def rehearse_stages(recipe: Recipe, tasksets: list[tuple[TaskSet, ...]], policy:
 
     The model must not be used afterwards. Raises UserError for settings that a library refuses.
     """
-    with _same_random_numbers():
+    with same_random_numbers():
         for index, (stage, parts) in enumerate(zip(recipe.stages, tasksets, strict=True)):
             _rehearse(stage, parts, policy, recipe.model, stage_seed(recipe.seed, index))
 
@@ -51,7 +49,7 @@ def rehearse_stages(recipe: Recipe, tasksets: list[tuple[TaskSet, ...]], policy:
 def rehearse_without_model(stage: StageConfig, tasksets: tuple[TaskSet, ...]) -> None:
     """As `rehearse_stages` for one stage, without its model: on the embedded one."""
     tiny = ModelConfig(device="cpu")
-    with _same_random_numbers():
+    with same_random_numbers():
         _rehearse(stage, tasksets, load_policy(tiny, training=True), tiny, seed=0)
 
 
@@ -64,7 +62,7 @@ def rehearse_lora(config: ModelConfig) -> None:
         return
     if wanted.init_lora_weights not in (True, False, "gaussian", "orthogonal"):
         wanted.init_lora_weights = True  # the others look at weights, which are not there
-    with _same_random_numbers():
+    with same_random_numbers():
         try:
             inject_adapter_in_model(wanted, model_without_weights(config))
         except (ValueError, TypeError, KeyError, ImportError, AttributeError, NotImplementedError) as error:
@@ -77,6 +75,7 @@ def _rehearse(
     adapted = hasattr(policy.model, "peft_config")
     with tempfile.TemporaryDirectory(prefix="vrft-rehearsal-") as place:
         folder = Path(place)
+        stage = stage.model_copy(update={"rollouts": RolloutsConfig()})  # vLLM starts slowly
         job = StageJob(stage, model, tasksets, folder, folder / "stage", seed, Console(quiet=True))
         try:
             trainer = METHODS[stage.method](replace(policy, sizes={}), job).trainer
@@ -111,15 +110,3 @@ def _explained(error: Exception, stage: StageConfig, model: ModelConfig) -> Exce
         f"{stage.place} cannot be built with {', '.join(given)[:200]}: {in_a_line(error)}; "
         "correct or remove one of them"
     )
-
-
-@contextmanager
-def _same_random_numbers() -> Iterator[None]:
-    """Trainers set seeds when they are made: what is drawn afterwards is as if none had been."""
-    own, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        random.setstate(own)
-        np.random.set_state(numpys)  # noqa: NPY002

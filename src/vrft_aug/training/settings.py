@@ -11,7 +11,9 @@ from vrft_aug.errors import UserError
 from vrft_aug.policy.load import Policy
 from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.training.loggers import logger_defaults
+from vrft_aug.training.rollout_settings import engine_settings
 from vrft_aug.training.stage_settings import accumulation, check_trainer
+from vrft_aug.training.vllm_rollouts import sampling_arguments
 
 if TYPE_CHECKING:
     from trl import GRPOConfig, SFTConfig
@@ -52,7 +54,10 @@ def grpo_settings(stage: StageConfig, policy: Policy, folder: Path, seed: int) -
         "num_generations": stage.generations,
         "max_completion_length": stage.max_new_tokens,
         "shuffle_dataset": False,
+        **engine_settings(stage),
     }
+    if stage.rollouts.engine == "vllm":
+        fixed["generation_kwargs"] = sampling_arguments(policy, stage.trainer.get("generation_kwargs") or {})
     settings: GRPOConfig = _build(GRPOConfig, stage, policy, {}, _common(stage, policy, folder, seed) | fixed)
     # A checkpoint inside a round would lose the completions that the rest of the round trains on.
     steps, _, _ = generation_round(stage, settings)
