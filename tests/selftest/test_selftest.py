@@ -11,15 +11,18 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.attention import flex_attention as torch_flex
 from typer.testing import CliRunner
 
 from vrft_aug.bench.contenders import make_trainer
 from vrft_aug.bench.presets import QUICK, SIZES, THREE_BILLION
 from vrft_aug.cli import app
 from vrft_aug.policy.load import load_policy
+from vrft_aug.policy.prefix import flex
 from vrft_aug.policy.prefix.decoding import DecodingAttention
+from vrft_aug.policy.prefix.flex import Kind
 from vrft_aug.recipe.model_config import ModelConfig
-from vrft_aug.selftest import verdict
+from vrft_aug.selftest import attention_roads, verdict
 from vrft_aug.selftest.equality import drawn_and_scored
 from vrft_aug.selftest.outcome import Finding, Machine, failure
 from vrft_aug.selftest.small_run import SFT, random_model, recipe_of
@@ -148,3 +151,21 @@ def test_bare_bfloat16_would_be_found_out(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("vrft_aug.selftest.training_roads.load_policy", bare)
     found = {finding.name: finding for finding in precision(Machine("cpu", tmp_path))}
     assert not found["bfloat16_full_cosine"].passed and not found["bfloat16_full_moved"].passed
+
+
+def test_roads_of_attention_are_compared_where_there_are_two(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert attention_roads.attention(Machine("cpu", tmp_path)) == []
+    cpu = torch.device("cpu")
+    kind, packed = Kind(cpu, torch.float32, 4, 2, 8), attention_roads._packed(cpu, 2, 30, 3, 9)
+    assert packed.prompts.lengths.tolist() == [30, 30] and packed.completions.size == 6 * 8
+    (refused,) = attention_roads.compared_roads(kind, packed)  # on a CPU it has no backward pass
+    assert refused.passed and refused.value == 0 and "does not support backward" in refused.note
+    monkeypatch.setattr(torch_flex, "_validate_device", lambda *_: None)
+    monkeypatch.setattr(torch_flex, "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG", True)
+    monkeypatch.setattr(flex, "TRIALS", flex.TRIALS[:1])
+    monkeypatch.setattr(attention_roads, "TRIALS", flex.TRIALS[:1])
+    road, exact, speed = attention_roads.compared_roads(kind, packed)
+    assert road.value == 1 and exact.passed and exact.value < 1e-6
+    assert speed.value > 0 and "ms a layer" in speed.note

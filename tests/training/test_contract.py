@@ -165,6 +165,14 @@ NAMES = (
     ),
     # torch
     Name(
+        "torch.nn.attention.flex_attention:BlockMask.from_kv_blocks", "policy/prefix/flex.py",
+        ("kv_num_blocks", "kv_indices", "full_kv_num_blocks", "full_kv_indices", "BLOCK_SIZE", "mask_mod"),
+    ),
+    Name(
+        "torch.nn.attention.flex_attention:flex_attention", "policy/prefix/flex.py",
+        ("query", "key", "value", "block_mask", "scale", "enable_gqa"),
+    ),
+    Name(
         "torch:ops.aten._scaled_dot_product_flash_attention_for_cpu", "policy/prefix/split_softmax.py"
     ),
     Name(

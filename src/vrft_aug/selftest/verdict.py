@@ -13,6 +13,7 @@ from vrft_aug.evaluation.provenance import package_versions
 from vrft_aug.policy.hardware import choose_device, hardware
 from vrft_aug.policy.load import quiet_libraries
 from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.selftest.attention_roads import attention
 from vrft_aug.selftest.costs_of_a_step import step_costs
 from vrft_aug.selftest.equality import equality
 from vrft_aug.selftest.outcome import Finding, Machine, failure
@@ -20,8 +21,8 @@ from vrft_aug.selftest.training_roads import adapter, precision, resume
 
 Check = Callable[[Machine], list[Finding]]
 CHECKS: dict[str, Check] = {
-    "equality": equality, "precision": precision, "adapter": adapter, "resume": resume,
-    "step_costs": step_costs,
+    "equality": equality, "attention": attention, "precision": precision, "adapter": adapter,
+    "resume": resume, "step_costs": step_costs,
 }  # fmt: skip
 
 

@@ -11,12 +11,13 @@ from weakref import WeakKeyDictionary
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from torch.nn.attention import flex_attention as torch_flex
 from transformers import GenerationConfig
 from trl import GRPOTrainer
 from trl.trainer.utils import add_fused_lm_head
 
 from helpers import tiny_families
-from vrft_aug.policy.prefix import attention, decode_groups, decoding
+from vrft_aug.policy.prefix import attention, decode_groups, decoding, scoring
 from vrft_aug.policy.prefix.features import FeatureCache, tower_version
 from vrft_aug.policy.prefix.grouping import join_rows, split_rows
 from vrft_aug.policy.prefix.packing import Ragged
@@ -60,6 +61,13 @@ def scores_and_gradient(log_probs: Any, model: Any, inputs: dict[str, Any]) -> t
     return scores.detach(), entropy.detach(), gradient
 
 
+def flex_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What GPUs take, uncompiled; its backward pass on a CPU is refused by a check alone."""
+    monkeypatch.setattr(scoring, "takes_flex", lambda *_: True)
+    monkeypatch.setattr(torch_flex, "_validate_device", lambda *_: None)
+    monkeypatch.setattr(torch_flex, "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG", True)
+
+
 def scoring_model(family: str) -> Any:
     model = tiny_families.build(family)
     add_fused_lm_head(model, outputs=("log_probs", "entropy"))
@@ -80,6 +88,10 @@ def test_scores_and_gradients_equal_stock(family: str, monkeypatch: pytest.Monke
         stock = scores_and_gradient(stock_log_probs, model, inputs)
         assert_equal(scores_and_gradient(our_log_probs, model, inputs), stock)
     monkeypatch.setattr(attention, "merges", lambda query: False)  # what devices other than the CPU take
+    assert_equal(scores_and_gradient(our_log_probs, model, inputs), stock)
+    flex_on_a_cpu(monkeypatch)
+    assert_equal(scores_and_gradient(our_log_probs, model, inputs), stock)
+    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     assert_equal(scores_and_gradient(our_log_probs, model, inputs), stock)
 
 

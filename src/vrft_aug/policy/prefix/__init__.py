@@ -8,6 +8,7 @@ processor, in sampling, and in every forward and backward. Here each of these ha
 - `features`: a frozen vision tower runs once per image of the whole run
 - `packing`: prompts and completions lie in one sequence, every prompt once, no padding
 - `attention`, `decoding`, `split_softmax`, `row_order`: completions attend to the one copy of their prompt
+- `flex`: the same in one compiled kernel, on GPUs
 - `scoring`: log-probabilities from one pass over that sequence; gradients of a group meet in its prompt
 - `sampling`: the prompt is prefilled once, finished completions leave the batch
 - `decoder_step`: a step of sampling in few operations, for decoders of Llama's kind

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.nn.functional import scaled_dot_product_attention as sdpa
 
+from vrft_aug.policy.prefix.flex import layout_of
 from vrft_aug.policy.prefix.packing import Packed
 from vrft_aug.policy.prefix.patching import swapped
 from vrft_aug.policy.prefix.row_order import Seats
@@ -30,9 +31,13 @@ class PackedAttention:
         blocks: (prompts' tokens,) the image that each of them is of, -1 for none: tokens of an image attend
             to each other both ways. None for models that are causal throughout.
         keep: whether `kept` collects keys and values of the prompts (U, K, P, D), layer after layer.
+        flex: whether all runs in one call of flex_attention, see flex.py.
     """
 
-    def __init__(self, packed: Packed, blocks: torch.Tensor | None = None, keep: bool = False) -> None:
+    def __init__(
+        self, packed: Packed, blocks: torch.Tensor | None = None, keep: bool = False, flex: bool = False
+    ) -> None:
+        self.layout = layout_of(packed, blocks) if flex else None
         self.prompts, self.completions, self.prompt = packed.prompts, packed.completions, packed.prompt
         self.blocks = None if blocks is None else packed.prompts.split(blocks)
         self.seats = Seats(packed.prompt, len(packed.prompts.lengths)) if packed.completions.size else None
@@ -51,7 +56,10 @@ class PackedAttention:
         **unused: Any,
     ) -> tuple[torch.Tensor, None]:
         """Queries (1, H, T, D), keys and values (1, K, T, D) of the whole sequence; returns (1, T, H, D)."""
-        sequence = [x[0].transpose(0, 1) for x in one_type(query, key, value)]  # (T, heads, D)
+        query, key, value = one_type(query, key, value)
+        if self.layout is not None:
+            return self.layout.attend(query, key, value, scaling, sliding_window).transpose(1, 2), None
+        sequence = [x[0].transpose(0, 1) for x in (query, key, value)]  # (T, heads, D)
         query, key, value = (self.prompts.split(x).transpose(1, 2) for x in sequence)  # (U, heads, P, D)
         if self.keep:
             self.kept.append((key.contiguous(), value.contiguous()))

@@ -11,6 +11,7 @@ import torch
 
 from vrft_aug.policy.prefix.attention import PackedAttention, attending
 from vrft_aug.policy.prefix.families import family_of
+from vrft_aug.policy.prefix.flex import takes_flex
 from vrft_aug.policy.prefix.grouping import Groups, Inputs, join_rows
 from vrft_aug.policy.prefix.packing import Completions, pack, sequence_inputs
 from vrft_aug.policy.prefix.patching import swapped
@@ -45,7 +46,8 @@ def score_completions(
     predictors, labels = packed.predictors, ids[mask.bool()]
     if len(labels) == 0:  # nothing to score: a zero that is connected to the model
         predictors, labels = packed.prompts.last[:1], labels.new_full((1,), -100)
-    attention = PackedAttention(packed, family.blocks(prompts))
+    flex = takes_flex(causal, ids.device)
+    attention = PackedAttention(packed, family.blocks(prompts), flex=flex)
     chosen = partial(_chosen_states, backbone.forward, predictors)
     with attending(causal, attention), swapped(backbone, "forward", chosen):
         # Labels that are not to be shifted: TRL's fused head scores one hidden state against each.
