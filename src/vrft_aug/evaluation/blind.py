@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from vrft_aug.data.cases import EmptySplit, load_cases
 from vrft_aug.errors import UserError
-from vrft_aug.evaluation.metrics.case_rows import FREQUENT, TEXT_ONLY
+from vrft_aug.evaluation.metrics.case_rows import FREQUENT, TEXT_ONLY, UNTOLD
 from vrft_aug.nouns import Answer, Case, ImageRef, Prompt, TaskKind
 from vrft_aug.reading.characters import comparable
 from vrft_aug.recipe.schema import Recipe
@@ -27,7 +27,7 @@ GREY = (128, 128, 128)
 
 @dataclass(frozen=True)
 class Blind:
-    """What policies answer that do not see, by FREQUENT and TEXT_ONLY, and why one is missing."""
+    """What policies answer that do not see or are not told, by their names, and why one is missing."""
 
     answers: Mapping[str, Sequence[Answer]]
     notes: tuple[str, ...] = ()
@@ -35,6 +35,10 @@ class Blind:
     def with_text_only(self, answers: Sequence[Answer]) -> Blind:
         """With the model's own answers to the prompts of `blanked`."""
         return replace(self, answers={**self.answers, TEXT_ONLY: answers})
+
+    def with_untold(self, answers: Sequence[Answer]) -> Blind:
+        """With the model's own answers to the prompts without knowledge."""
+        return replace(self, answers={**self.answers, UNTOLD: answers})
 
 
 @dataclass(frozen=True)

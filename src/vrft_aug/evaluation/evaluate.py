@@ -25,15 +25,16 @@ from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import EVALUATION, RUN_MODEL, RUN_RECIPE
 from vrft_aug.run.lock import run_locked
 from vrft_aug.tasks.frames import case_frame
-from vrft_aug.tasks.taskset import TaskSet, evaluation_taskset
+from vrft_aug.tasks.taskset import TaskSet, evaluation_taskset, without_knowledge
 
 
 def evaluate(policy: Policy, recipe: Recipe, taskset: TaskSet | None = None) -> Report:
     """Judge a policy as the recipe's evaluation says: greedy answers, and sampled ones for votes.
 
-    Questions (choice, answer) are also asked with blank pictures, unless `text_only` is off. `taskset` is
-    that of the evaluation, where it has been read already. Several processes share the cases out, and all get
-    the report, which is that of one process. Raises UserError where data is absent or wrong.
+    Questions (choice, answer) are also asked with blank pictures, unless `text_only` is off, and all without
+    knowledge where `untold` says so. `taskset` is that of the evaluation, where it has been read already.
+    Several processes share the cases out, and all get the report, which is that of one process. Raises
+    UserError where data is absent or wrong.
     """
     wanted, source = recipe.evaluation, Source(policy.name, model_hash(policy))
     named_metrics(recipe)  # what is wrong with them is said before anything is generated
@@ -56,7 +57,11 @@ def evaluate(policy: Policy, recipe: Recipe, taskset: TaskSet | None = None) -> 
     if asks_blind(recipe):
         blank = blanked(taskset.prompts)
         unseen = [one for (one,) in written_answers(policy, blank, recipe, "asking without pictures")]
-    return measure_rollouts(recipe, taskset, Written(greedy, sampled, frames, unseen), source)
+    untold = None
+    if wanted.untold:
+        bare = without_knowledge(taskset, policy.space)
+        untold = [one for (one,) in written_answers(policy, bare, recipe, "asking without knowledge")]
+    return measure_rollouts(recipe, taskset, Written(greedy, sampled, frames, unseen, untold), source)
 
 
 def evaluate_path(source: str, recipe: Recipe | None = None, output: Path | None = None) -> Report:

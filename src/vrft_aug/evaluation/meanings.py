@@ -49,6 +49,9 @@ MEANINGS = {
         "Without picture", "blind: accuracy of the same model, the picture blank", 0
     ),
     "text_only_token_f1": Meaning("Without picture, F1", "token F1 of these answers", 0),
+    "untold_accuracy": Meaning("Untold", "accuracy of the same model without the knowledge in its prompt"),
+    "untold_token_f1": Meaning("Untold, F1", "token F1 of these answers"),
+    "gain_by_knowledge": Meaning("Gain by knowledge", "accuracy minus that without it, paired", 0),
     "gain_on_frequent": Meaning("Gain on frequent", "accuracy minus that of the frequent answer, paired"),
     "gain_by_sight": Meaning("Gain by sight", "accuracy minus that without picture, paired"),
     "mean_iou": Meaning("Mean IoU", "matched boxes over the larger number of boxes; none where none is 1"),

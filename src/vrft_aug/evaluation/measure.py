@@ -31,6 +31,7 @@ class Written:
     sampled: Sequence[Sequence[Rollout]] | None  # for votes
     frames: Sequence[Frame | None]  # of each case's picture, for a localise task
     unseen: Sequence[Rollout] | None = None  # greedy, the pictures blank; for questions
+    untold: Sequence[Rollout] | None = None  # greedy, without the knowledge in the prompts
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ def measure_rollouts(recipe: Recipe, taskset: TaskSet, written: Written, source:
     blind = blind_baselines(recipe, taskset)
     if written.unseen is not None:
         blind = blind.with_text_only(answers(written.unseen, written.frames, taskset.cases))
+    if written.untold is not None:
+        blind = blind.with_untold(answers(written.untold, written.frames, taskset.cases))
     return build_report(
         taskset.task,
         taskset.cases,

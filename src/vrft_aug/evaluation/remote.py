@@ -18,7 +18,7 @@ from vrft_aug.policy.ask_all import CONCURRENCY, ask_all
 from vrft_aug.policy.endpoint import Endpoint
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.tasks.frames import case_frame
-from vrft_aug.tasks.taskset import evaluation_taskset
+from vrft_aug.tasks.taskset import evaluation_taskset, without_knowledge
 
 
 def default_cache() -> Path:
@@ -58,7 +58,11 @@ def evaluate_endpoint(endpoint: Endpoint, recipe: Recipe, concurrency: int = CON
     if asks_blind(recipe):
         blank = list(zip(blanked(taskset.prompts), taskset.cases, strict=True))
         unseen = [one for (one,) in ask_all("asking without pictures", greedy, blank, concurrency)]
-    written = Written([one for (one,) in first], votes, frames, unseen)
+    untold = None
+    if wanted.untold:
+        bare = list(zip(without_knowledge(taskset, view.space), taskset.cases, strict=True))
+        untold = [one for (one,) in ask_all("asking without knowledge", greedy, bare, concurrency)]
+    written = Written([one for (one,) in first], votes, frames, unseen, untold)
     return measure_rollouts(recipe, taskset, written, source)
 
 

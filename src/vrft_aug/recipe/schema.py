@@ -32,6 +32,7 @@ class EvaluationConfig(Strict):
     )  # sampled completions per case for votes; 0: greedy alone
     temperature: float = Field(default=1.0, gt=0)
     text_only: bool = True  # choice, answer: ask once more with blank pictures, as a baseline
+    untold: bool = False  # ask once more without the knowledge that injection tells: has it been absorbed?
     max_new_tokens: int = Field(default=256, ge=1)
     batch_size: int = Field(default=32, ge=1)
     bootstrap: int = Field(default=1000, ge=100, le=100_000)
@@ -60,10 +61,23 @@ class Recipe(Strict):
                 raise ValueError(f"{who} names task {task!r}; the recipe has {', '.join(self.tasks)}")
             if injection.style != "none" and self.tasks[task].knowledge is None:
                 raise ValueError(f"{who} injects knowledge, but task {task!r} names no knowledge bank")
+        if self.evaluation.injection.dropout:
+            raise ValueError(
+                "evaluation.injection.dropout is what stages alone have; the evaluation tells every case its "
+                "knowledge, or with style none no case"
+            )
+        self._something_is_untold()
         names = [s.name for s in self.stages]
         if len(set(names)) < len(names):
             raise ValueError(f"stage names must differ, got {names}")
         return self
+
+    def _something_is_untold(self) -> None:
+        wanted = self.evaluation
+        if wanted.untold and wanted.injection.style == "none":
+            raise ValueError("evaluation.untold leaves knowledge out, but evaluation.injection injects none")
+        if wanted.untold and self.tasks[wanted.task].kind == "localise":
+            raise ValueError("evaluation.untold compares answers that are right or wrong; boxes are neither")
 
     def named_stages(self) -> dict[str, StageConfig]:
         """Stages of one task each by what the command line calls them: `stage`, or `stage/task` in a mix."""

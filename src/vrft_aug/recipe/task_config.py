@@ -129,3 +129,10 @@ class Injection(Strict):
     order: Literal["fixed", "random"] = "fixed"  # random: of the lines, drawn for every case
     seed: int = 0  # of the order and of the controls
     only_reviewed: bool = False  # leave out what nobody has agreed to, see knowledge/review.py
+    dropout: float = Field(default=0.0, ge=0, lt=1)  # of a stage: the share of its prompts without knowledge
+
+    @model_validator(mode="after")
+    def _something_to_drop(self) -> Injection:
+        if self.dropout and self.style == "none":
+            raise ValueError(f"dropout {self.dropout:g} leaves knowledge out, but style none injects none")
+        return self

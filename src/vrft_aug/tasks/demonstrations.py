@@ -65,6 +65,7 @@ def with_demonstrations(taskset: TaskSet, path: Path, frame_of: Callable[[Case],
         cases=tuple(taskset.cases[place] for place in chosen),
         prompts=tuple(taskset.prompts[place] for place in chosen),
         completions=tuple(completions),
+        untold=tuple(taskset.untold[place] for place in chosen if taskset.untold),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from vrft_aug.data.cases import load_cases
@@ -31,6 +31,7 @@ class TaskSet:
     prompts: tuple[Prompt, ...]
     bank: KnowledgeBank | None = None  # what is known of the task, injected or not
     completions: tuple[str, ...] | None = None  # of demonstrations, one a case; None: the targets are taught
+    untold: tuple[Prompt, ...] = ()  # without knowledge, where some prompts go without; else none
 
 
 def load_taskset(
@@ -48,7 +49,8 @@ def load_taskset(
     chosen = draw(cases, limit)
     bank, count = told_bank(recipe, task_name, injection), injection_count(injection, recipe.model)
     prompts = word_prompts(task, chosen, space, injection, bank, count)
-    return TaskSet(task=task, cases=chosen, prompts=prompts, bank=known)
+    taskset = TaskSet(task=task, cases=chosen, prompts=prompts, bank=known)
+    return replace(taskset, untold=without_knowledge(taskset, space)) if injection.dropout else taskset
 
 
 def evaluation_taskset(recipe: Recipe, space: BoxSpace) -> TaskSet:
@@ -67,6 +69,11 @@ def word_prompts(
 ) -> tuple[Prompt, ...]:
     """The prompt of every case."""
     return tuple(build_prompt(task, case, space, injection, bank, count) for case in cases)
+
+
+def without_knowledge(taskset: TaskSet, space: BoxSpace) -> tuple[Prompt, ...]:
+    """The prompts of the same cases with no knowledge in them."""
+    return word_prompts(taskset.task, taskset.cases, space, Injection(), None)
 
 
 def draw(cases: Sequence[Case], limit: int | None) -> tuple[Case, ...]:

@@ -127,7 +127,8 @@ class DynamicSampler:
     def _other(self, row: int, used: set[int], source: random.Random) -> int | None:
         """Another case of the same task that this round has not used, so that shares of tasks hold."""
         mixture = self.row_scorer.mixture
-        free = [other for other in mixture.rows(mixture.place(row)[0]) if other not in used]
+        rows = (mixture.like(row, other) for other in mixture.rows(mixture.place(row)[0]))
+        free = [other for other in rows if other not in used]
         if not free:
             return None
         chosen = source.choice(free)

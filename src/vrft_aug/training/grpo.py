@@ -17,7 +17,7 @@ from vrft_aug.training.dynamic import DynamicSampler
 from vrft_aug.training.job import BuiltStage, StageJob, freeze_parts, trainer_row
 from vrft_aug.training.loggers import LoggerPictures
 from vrft_aug.training.mixture import Mixture, RowScorer
-from vrft_aug.training.order import mixed_order
+from vrft_aug.training.order import mixed_order, with_dropout
 from vrft_aug.training.picture_server import serve_pictures
 from vrft_aug.training.prefix_sharing import enable_prefix_sharing
 from vrft_aug.training.progress import ProgressBar, RunLog
@@ -53,6 +53,8 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
     pictures = LoggerPictures(stage.name, job.tasksets, buffer)
     bar = ProgressBar(stage.name, stage.steps, job.console)
     order = mixed_order(mixture.sizes, stage.shares(), rounds * prompts, job.seed)
+    dropout = [part.injection.dropout for part in stage.parts()]
+    order = with_dropout(order, lambda row: dropout[mixture.place(row)[0]], mixture.ends[-1], job.seed)
     visual = VisualTerms(stage.perception_loss, stage.token_weights, job.seed) if stage.looks else None
     vllm = VllmRollouts(stage, job.model, policy) if stage.rollouts.engine == "vllm" else None
     trainer = PolicyTrainer(

@@ -17,7 +17,10 @@ from vrft_aug.tasks.taskset import TaskSet
 
 @dataclass(frozen=True)
 class Mixture:
-    """The task sets of a stage's parts, in their order; row numbers run through all their cases."""
+    """The task sets of a stage's parts, in their order; row numbers run through all their cases.
+
+    Then they run through them once more, for the same cases asked without knowledge.
+    """
 
     tasksets: tuple[TaskSet, ...]
 
@@ -33,12 +36,21 @@ class Mixture:
 
     def place(self, row: int) -> tuple[int, int]:
         """The part that a row belongs to, and the number of its case there."""
+        row %= self.ends[-1]
         part = bisect_right(self.ends, row)
         return part, row - (self.ends[part] - len(self.tasksets[part].cases))
 
     def rows(self, part: int) -> range:
-        """The row numbers of a part."""
+        """The row numbers of a part, asked with knowledge."""
         return range(self.ends[part] - len(self.tasksets[part].cases), self.ends[part])
+
+    def told(self, row: int) -> bool:
+        """Whether a row is asked with the knowledge that its part injects."""
+        return row < self.ends[-1]
+
+    def like(self, row: int, other: int) -> int:
+        """Another row, asked with or without knowledge as `row` is."""
+        return other % self.ends[-1] + (0 if self.told(row) else self.ends[-1])
 
     def task(self, row: int) -> str:
         """The name of a row's task."""
@@ -52,7 +64,8 @@ class Mixture:
     def prompt(self, row: int) -> Prompt:
         """The prompt of a row."""
         part, number = self.place(row)
-        return self.tasksets[part].prompts[number]
+        taskset = self.tasksets[part]
+        return taskset.prompts[number] if self.told(row) else taskset.untold[number]
 
 
 @dataclass

@@ -83,6 +83,16 @@ def monitor(step: Sequence[Judged]) -> dict[str, float]:
     return {f"monitor/{name}": fmean(values) for name, values in means.items() if values}
 
 
+def by_knowledge(step: Sequence[Judged]) -> dict[str, float]:
+    """`knowledge/right_told`, `knowledge/right_untold`: shares right, with knowledge in the prompt or not."""
+    found: dict[str, list[float]] = {}
+    for one in step:
+        if (value := right(one)) is not None:
+            name = "knowledge/right_told" if one.prompt.knowledge else "knowledge/right_untold"
+            found.setdefault(name, []).append(value)
+    return {name: fmean(values) for name, values in found.items()}
+
+
 def right(one: Judged) -> float | None:
     """Whether the answer is right, for boxes how far; None where the case's truth is not known."""
     value = accuracy(one.score.answer, one.case, one.task)

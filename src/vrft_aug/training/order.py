@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 def stage_seed(seed: int, index: int) -> int:
@@ -45,3 +45,17 @@ def case_order(cases: int, rows: int, seed: int) -> list[int]:
         source.shuffle(passing)
         order += passing
     return order[:rows]
+
+
+def with_dropout(order: Sequence[int], dropout: Callable[[int], float], rows: int, seed: int) -> list[int]:
+    """The order with `rows` added to each row number that goes without knowledge.
+
+    `dropout` tells the chance of a row, drawn anew each time that it comes up: by seed, row and pass alone.
+    """
+    passes: dict[int, int] = {}
+    drawn = []
+    for row in order:
+        number = passes[row] = passes.get(row, -1) + 1
+        dropped = random.Random(f"dropout {seed} {row} {number}").random() < dropout(row)
+        drawn.append(row + rows if dropped else row)
+    return drawn

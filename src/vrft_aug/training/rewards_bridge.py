@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from vrft_aug.nouns import ABSTAINED, FailureReason, Score
 from vrft_aug.run.rollout_lines import line_of
 from vrft_aug.training.mixture import RowScorer, term_means
-from vrft_aug.training.monitors import Judged, monitor
+from vrft_aug.training.monitors import Judged, by_knowledge, monitor
 
 if TYPE_CHECKING:  # it imports transformers, which `vrft score` does not need
     from vrft_aug.training.thresholds import Thresholds
@@ -54,9 +54,8 @@ def reward_function(
             rollout, score = row_scorer.score(index, completion[0]["content"], ids)
             # The rollouts of a step are made before it counts as done.
             step, mixture = trainer_state.global_step + 1, row_scorer.mixture
-            buffer.lines.append(
-                line_of(stage, step, mixture.task(index), mixture.case(index), rollout, score)
-            )
+            line = line_of(stage, step, mixture.task(index), mixture.case(index), rollout, score)
+            buffer.lines.append(line if mixture.told(index) else {**line, "told": False})
             scores.append(score)
             part = mixture.tasksets[mixture.place(index)[0]]
             judged.append(
@@ -65,6 +64,8 @@ def reward_function(
         metrics = step_metrics(scores) | thresholds.figures() | monitor(judged)
         if len(row_scorer.scorers) > 1:
             metrics |= task_metrics([row_scorer.mixture.task(index) for index in row], scores)
+        if any(taskset.untold for taskset in row_scorer.mixture.tasksets):
+            metrics |= by_knowledge(judged)
         for name, value in metrics.items():
             log_metric(name, value)
         thresholds.after_round(

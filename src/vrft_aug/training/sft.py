@@ -16,7 +16,7 @@ from vrft_aug.tasks.targets import target_completion
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.case_dataset import CaseDataset
 from vrft_aug.training.job import BuiltStage, StageJob, freeze_parts, trainer_row
-from vrft_aug.training.order import case_order
+from vrft_aug.training.order import case_order, with_dropout
 from vrft_aug.training.picture_server import serve_pictures
 from vrft_aug.training.progress import ProgressBar, RunLog
 from vrft_aug.training.settings import sft_settings
@@ -32,6 +32,7 @@ def build_sft(policy: Policy, job: StageJob) -> BuiltStage:
 
     stage, (taskset,) = job.stage, job.tasksets
     order = case_order(len(taskset.cases), stage.steps * stage.prompts_per_step, job.seed)
+    order = with_dropout(order, lambda _: stage.injection.dropout, len(taskset.cases), job.seed)
     opened = opened_thinking(policy.processor, policy.name)
     row_of = partial(_row, replace(policy, model=None), taskset, opened)
     log, bar = RunLog(stage.name, job.run), ProgressBar(stage.name, stage.steps, job.console)
@@ -45,7 +46,9 @@ def build_sft(policy: Policy, job: StageJob) -> BuiltStage:
     )
     freeze_parts(trainer.model, job)
     _serve_features(trainer)
-    serve_pictures(trainer, "data_collator", job, lambda row: taskset.prompts[row].images)
+    serve_pictures(
+        trainer, "data_collator", job, lambda row: taskset.prompts[row % len(taskset.prompts)].images
+    )
     return BuiltStage(trainer, log, bar)
 
 
@@ -63,12 +66,13 @@ def _serve_features(trainer: Any) -> None:
     trainer.compute_loss = compute_loss
 
 
-def _row(policy: Policy, taskset: TaskSet, opened: str, index: int) -> dict[str, Any]:
-    case = taskset.cases[index]
+def _row(policy: Policy, taskset: TaskSet, opened: str, row: int) -> dict[str, Any]:
+    untold, index = divmod(row, len(taskset.cases))
+    case, prompt = taskset.cases[index], (taskset.untold if untold else taskset.prompts)[index]
     if taskset.completions is not None:
         taught = taskset.completions[index]
     else:
         taught = target_completion(case, taskset.task, case_frame(taskset.task, case, policy.frame))
     text = continued(opened, taught)
     completion = [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
-    return {**trainer_row(taskset.prompts[index]), "completion": completion}
+    return {**trainer_row(prompt), "completion": completion}

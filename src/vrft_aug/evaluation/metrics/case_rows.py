@@ -29,8 +29,9 @@ from vrft_aug.shaping.text import canonical, same_text, token_f1
 
 # Policies that do not see the picture, see evaluation/blind.py; what each earns is a figure of the row.
 FREQUENT, TEXT_ONLY = "frequent", "text_only"
+UNTOLD = "untold"  # the same model and pictures, without the knowledge in the prompt
 BLIND_FIGURES = tuple(
-    f"{policy}_{figure}" for policy in (FREQUENT, TEXT_ONLY) for figure in ("accuracy", "token_f1")
+    f"{policy}_{figure}" for policy in (FREQUENT, TEXT_ONLY, UNTOLD) for figure in ("accuracy", "token_f1")
 )
 
 

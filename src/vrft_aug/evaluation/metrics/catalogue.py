@@ -21,7 +21,14 @@ from vrft_aug.evaluation.metrics import (
     votes,
 )
 from vrft_aug.evaluation.metrics.bootstrap import Statistic, ratio
-from vrft_aug.evaluation.metrics.case_rows import BLIND_FIGURES, FREQUENT, TEXT_ONLY, Row, vote_key
+from vrft_aug.evaluation.metrics.case_rows import (
+    BLIND_FIGURES,
+    FREQUENT,
+    TEXT_ONLY,
+    UNTOLD,
+    Row,
+    vote_key,
+)
 from vrft_aug.evaluation.metrics.classification import Classes
 from vrft_aug.nouns import ABSTAINED, TaskKind
 from vrft_aug.shaping.text import token_f1, words
@@ -85,9 +92,8 @@ def statistics(
         found = _of_labels(kind, labels, rows)
     if were_sampled(rows) and kind != "localise":
         found |= _of_votes(kind, labels, rows)
-    if kind in ("choice", "answer"):
-        found |= _of_blind(kind, rows)
     if kind != "localise":
+        found |= _of_blind(kind, rows)
         found |= _of_doubt(kind, labels, rows)
     if medmnist and kind not in ("localise", "choice", "answer"):
         found["medmnist_acc", ""], found["medmnist_auc", ""] = medmnist_official.scores(kind, labels, rows)
@@ -190,12 +196,13 @@ def _of_choices(rows: Sequence[Row]) -> Statistics:
 
 
 def _of_blind(kind: TaskKind, rows: Sequence[Row]) -> Statistics:
-    """What is got without seeing the picture, and what seeing adds to it."""
+    """What is got without seeing the picture or without being told, and what seeing or being told adds."""
     found = {
         (name, ""): _figure(name, rows) for name in BLIND_FIGURES if any(name in row.figures for row in rows)
     }
     right = right_cases(kind, rows)
-    for policy, gain in ((FREQUENT, "gain_on_frequent"), (TEXT_ONLY, "gain_by_sight")):
+    gains = {FREQUENT: "gain_on_frequent", TEXT_ONLY: "gain_by_sight", UNTOLD: "gain_by_knowledge"}
+    for policy, gain in gains.items():
         name = f"{policy}_accuracy"
         if (name, "") in found:
             has = np.array([name in row.figures for row in rows], dtype=np.float64)
