@@ -21,6 +21,7 @@ from vrft_aug.cli.judge_command import judge
 from vrft_aug.cli.knowledge import knowledge_app
 from vrft_aug.cli.look_command import look
 from vrft_aug.cli.study_command import study
+from vrft_aug.cli.probe_command import probe
 from vrft_aug.cli.tiny import tiny_app
 
 app = typer.Typer(cls=OneLineErrors, help="Medical visual reinforcement fine-tuning.", **SETTINGS)
@@ -32,6 +33,7 @@ for command in (
     recipes.prompt,
     recipes.score,
     traces,
+    probe,
     runs.train,
     evaluate,
     look,

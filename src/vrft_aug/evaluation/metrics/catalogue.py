@@ -6,6 +6,7 @@ All of them can be computed again from the rows of a saved report: comparisons a
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,26 @@ Statistics = dict[Key, Statistic]
 REFERABLE = 2  # the grade from which a disease is referred: moderate on the scale of diabetic retinopathy
 
 
-def groups(rows: Sequence[Row]) -> list[tuple[str, str]]:
+class Drawn(Protocol):
+    """What the bootstrap asks of a row."""
+
+    @property
+    def case(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def patient(self) -> str | None:
+        """An id; None: unknown."""
+        ...
+
+    @property
+    def picture(self) -> str | None:
+        """What it shares with other cases; None: nothing."""
+        ...
+
+
+def groups(rows: Sequence[Drawn]) -> list[tuple[str, str]]:
     """What the bootstrap draws as one: cases of one patient, and cases of one picture; else the case itself.
 
     Where pictures and patients overlap, all that hang together are drawn as one.

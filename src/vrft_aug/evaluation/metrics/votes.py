@@ -138,12 +138,21 @@ def pass_at(k: int, kind: TaskKind, rows: Sequence[Row]) -> Statistic:
     """Chance that at least one of k samples is right, without bias from all samples (Chen et al., 2021)."""
     right = [row.votes.get(vote_key(kind, row.truth or ""), 0) for row in rows]
     every = zip(right, rows, strict=True)
-    return ratio([1 - comb(row.samples - c, k) / comb(row.samples, k) for c, row in every])
+    return ratio([passing(row.samples, c, k) for c, row in every])
+
+
+def passing(samples: int, right: int, k: int) -> float:
+    """The chance that of k out of `samples` completions, of which `right` are right, one is; without bias."""
+    return 1 - comb(samples - right, k) / comb(samples, k)
 
 
 def passes(rows: Sequence[Row]) -> list[int]:
     """The k that pass@k is reported at: powers of two up to the number of samples, and that number."""
-    most = min(row.samples for row in rows)
+    return powers_of_two(min(row.samples for row in rows))
+
+
+def powers_of_two(most: int) -> list[int]:
+    """1, 2, 4 and so on up to a number, and that number."""
     return sorted({*(1 << i for i in range(most.bit_length()) if 1 << i <= most), most})
 
 

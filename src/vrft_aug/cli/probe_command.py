@@ -1,0 +1,77 @@
+"""The command that asks a model before it is trained."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vrft_aug.cli.common import AsJson, Overrides, Overwrite, RecipeArgument, print_json
+from vrft_aug.errors import UserError
+from vrft_aug.files import check_place
+
+
+def probe(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    samples: Annotated[int, typer.Option(min=2, help="Completions of every case.")] = 8,
+    model: Annotated[
+        str | None, typer.Option(metavar="RUN_OR_MODEL", help="Instead of the recipe's model.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many cases a task; 0 for all.")] = 256,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the pass rates, which a curriculum reads.")
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Before training: how often is a case answered right, and is there anything for RL to work with?"""
+    from vrft_aug.recipe.file import load_recipe
+
+    if output is not None and output.exists() and not overwrite:
+        raise UserError(f"{output} exists already; name another file, or add --overwrite")
+    check_place(output)
+    wanted = load_recipe(recipe, overrides or ())
+
+    from vrft_aug.evaluation.evaluate import judged_model
+    from vrft_aug.evaluation.probe import probe as ask
+    from vrft_aug.evaluation.probe_words import probe_table, summary_line, verdicts
+    from vrft_aug.policy.load import load_policy
+    from vrft_aug.tasks.pass_rates import save_pass_rates
+
+    policy = load_policy(judged_model(model, wanted) if model is not None else wanted.model)
+    found = ask(policy, wanted, samples, limit or None)
+    if output is not None:
+        save_pass_rates(found.rates, output)
+    if as_json:
+        tasks = {}
+        for one in found.tasks:
+            figures = [
+                {"figure": name, "class": label, **asdict(metric)}
+                for (name, label), metric in one.figures.items()
+            ]
+            tasks[one.task] = {
+                "stage": one.stage,
+                "cases": len(one.cases),
+                "said": verdicts(one),
+                "figures": figures,
+            }
+        print_json({"model": found.rates.model, "samples": samples, "tasks": tasks})
+        return
+    from rich.console import Console
+
+    console = Console()
+    for one in found.tasks:
+        console.print(summary_line(one), style="bold", markup=False, highlight=False)
+        console.print(probe_table(one))
+        for sentence in verdicts(one):
+            console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    if output is not None:
+        console.print(
+            f"wrote {output}: stages[].curriculum: {{pass_rates: {output}, drop: [always, never]}}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
