@@ -28,6 +28,7 @@ from vrft_aug.data.split_settings import RandomSplit, SplitSettings
 from vrft_aug.evaluation.meanings import HEADLINES, MEANINGS
 from vrft_aug.nouns import TaskKind
 from vrft_aug.recipe import (
+    curriculum_config,
     model_config,
     perception_config,
     picture_config,
@@ -63,6 +64,7 @@ RECIPE = {
     "`stages[].rewards.TERM`": stage_config.RewardConfig,
     "`stages[].mix.TASK`": stage_config.MixedTask,
     "`stages[].dynamic_sampling`": stage_config.DynamicSampling,
+    "`stages[].curriculum`": curriculum_config.Curriculum,
     "`stages[].perception_loss`": perception_config.PerceptionLoss,
     "`stages[].token_weights`": perception_config.TokenWeights,
     "`stages[].rollouts`": rollouts_config.RolloutsConfig,

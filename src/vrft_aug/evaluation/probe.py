@@ -15,20 +15,17 @@ from vrft_aug.evaluation.metrics.catalogue import groups
 from vrft_aug.evaluation.metrics.votes import passing, powers_of_two
 from vrft_aug.evaluation.provenance import hash_recipe
 from vrft_aug.nouns import Case, FailureReason, Rollout, Task
-from vrft_aug.perception.matching import matched_iou
 from vrft_aug.policy.generate import generate
 from vrft_aug.policy.load import Policy
 from vrft_aug.policy.progress_bar import watching
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.scorer import Scorer, is_flat
-from vrft_aug.shaping.label import accuracy
 from vrft_aug.tasks.frames import case_frame
-from vrft_aug.tasks.pass_rates import CaseRate, PassRates, TaskRates, hash_prompts
+from vrft_aug.tasks.pass_rates import CaseRate, PassRates, TaskRates, hash_prompts, is_right
 from vrft_aug.tasks.targets import target_answer
 from vrft_aug.tasks.taskset import TaskSet, draw, load_taskset, stage_scorer
 
-FOUND = 0.5  # mean matched IoU from which boxes are right
 REPLICATES = 1000
 
 
@@ -195,11 +192,7 @@ def _judged(
     frame = case_frame(task, case, policy.frame)
     scores = [scorer.score(case, taskset.prompts[place], rollout, frame) for rollout in rollouts]
     answers = [score.answer for score in scores]
-    if task.kind == "localise":
-        truth = case.target.boxes or ()
-        right = sum(isinstance(a.value, tuple) and matched_iou(a.value, truth) >= FOUND for a in answers)
-    else:
-        right = sum(accuracy(answer, case, task) == 1 for answer in answers)
+    right = sum(is_right(answer, case, task) == 1 for answer in answers)
     return ProbedCase(
         case=case.id,
         patient=case.patient,

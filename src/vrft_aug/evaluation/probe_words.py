@@ -84,7 +84,13 @@ def _never_found(found: ProbedTask) -> list[str]:
 def _blindly(found: ProbedTask) -> list[str]:
     """Sampling often finds any of few labels by luck: pass@k alone would call that skill."""
     once, blind = found.figures.get(("pass_at_1", "")), found.figures.get(("blind", ""))
-    if once is None or blind is None or once.low is None or blind.value is None or once.low > blind.value:
+    if (
+        once is None
+        or blind is None
+        or once.low is None
+        or blind.value is None
+        or once.low > blind.value + 1e-9
+    ):
         return []
     return [
         f"Single answers ({once}) are not shown to be right more often than the same answers dealt out "

@@ -23,6 +23,7 @@ from vrft_aug.tasks.frames import frames_without_model
 from vrft_aug.tasks.label_coverage import refuse_unused_labels
 from vrft_aug.tasks.pictures_needed import refuse_without_pictures
 from vrft_aug.tasks.taskset import TaskSet, load_taskset, stage_scorer
+from vrft_aug.training.curriculum import curriculum_notes
 
 SHOWN = 5  # constant answers that are printed, the best first
 
@@ -81,6 +82,9 @@ def check_all(recipe: Recipe, output: Path, decode: bool = False) -> tuple[list[
             checked = _part(stage.name, "train", taskset.task, taskset.cases, round(rollouts * share))
             checked = replace(checked, notes=_unsaid(notes, part.task, parts))
             parts.append(_with_constants(checked, scorer, taskset, recipe) if rollouts else checked)
+        if stage.curriculum is not None:
+            told = tuple(Note(sentence) for sentence in curriculum_notes(stage, own))
+            parts[-len(own)] = replace(parts[-len(own)], notes=(*parts[-len(own)].notes, *told))
         tasksets.append(tuple(own))
     wanted = recipe.evaluation
     with collecting() as notes:

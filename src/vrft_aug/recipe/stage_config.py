@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from vrft_aug.data.settings import Strict
+from vrft_aug.recipe.curriculum_config import Curriculum
 from vrft_aug.recipe.perception_config import PerceptionLoss, TokenWeights
 from vrft_aug.recipe.rollouts_config import PREFIX, RolloutsConfig
 from vrft_aug.recipe.task_config import Injection
@@ -84,6 +85,7 @@ class StageConfig(Strict):
     # sft: a JSONL file of reasoning traces beside the recipe, or below the data root, taught instead of the
     # bare answers
     demonstrations: str | None = None
+    curriculum: Curriculum | None = None  # grpo: cases by their pass rates, see `vrft probe`
     generations: int = Field(default=8, ge=2, le=10_000)
     max_new_tokens: int = Field(default=256, ge=1)
     save_steps: int = Field(default=50, ge=1)
@@ -116,6 +118,14 @@ class StageConfig(Strict):
             raise ValueError(f"{self.looks} is what grpo alone can; the method is {self.method}")
         if self.rollouts.engine == "vllm" and self.method != "grpo":
             raise ValueError(f"rollouts are what grpo alone draws; the method is {self.method}")
+        if self.curriculum is not None and self.method != "grpo":
+            raise ValueError("a curriculum is what grpo alone follows; the method is sft")
+        renewed = self.curriculum is not None and self.curriculum.re_estimate is not None
+        if renewed and self.trainer.get("dataloader_num_workers"):
+            raise ValueError(
+                "curriculum.re_estimate plans as training goes on, which the workers of a loader do not see; "
+                "set trainer.dataloader_num_workers: 0"
+            )
         if self.mix and self.method != "grpo":
             raise ValueError(f"mix is what grpo alone can; the method is {self.method}")
         if self.task in self.mix:

@@ -13,9 +13,12 @@ from pydantic import Field, ValidationError, model_validator
 from vrft_aug.data.settings import Strict
 from vrft_aug.errors import UserError, shown
 from vrft_aug.files import write_text
-from vrft_aug.nouns import Case, Prompt
+from vrft_aug.nouns import Answer, Case, Prompt, Task
+from vrft_aug.perception.matching import matched_iou
+from vrft_aug.shaping.label import accuracy
 from vrft_aug.tasks.taskset import TaskSet
 
+FOUND = 0.5  # mean matched IoU from which boxes are right
 EXPECTED = "expected the file that `vrft probe RECIPE --output FILE` writes"
 
 
@@ -102,9 +105,12 @@ def hash_prompts(cases: Sequence[Case], prompts: Sequence[Prompt]) -> str:
 
 
 def same_prompts(taskset: TaskSet, rates: TaskRates) -> bool | None:
-    """Whether the task set asks what the rates were measured with; None where it lacks one of their cases."""
+    """Whether the task set asks what the rates were measured with; None where that cannot be told.
+
+    That is where it lacks one of their cases, and of boxes, whose wording depends on the model's family.
+    """
     chosen = [i for i, case in enumerate(taskset.cases) if case.id in rates.cases]
-    if len(chosen) < len(rates.cases):
+    if len(chosen) < len(rates.cases) or taskset.task.kind == "localise":
         return None
     asked = hash_prompts([taskset.cases[i] for i in chosen], [taskset.prompts[i] for i in chosen])
     return asked == rates.prompts
@@ -113,6 +119,14 @@ def same_prompts(taskset: TaskSet, rates: TaskRates) -> bool | None:
 def _words(prompt: Prompt) -> list[str]:
     parts = [part for message in prompt.messages for part in message["content"]]
     return [str(part.get("text", part["type"])) for part in parts]
+
+
+def is_right(answer: Answer, case: Case, task: Task) -> float:
+    """1 for a right answer, else 0: the truth, or of boxes a mean matched IoU of a half or more."""
+    if task.kind == "localise":
+        boxes = answer.value if isinstance(answer.value, tuple) else None
+        return float(boxes is not None and matched_iou(boxes, case.target.boxes or ()) >= FOUND)
+    return float(accuracy(answer, case, task) == 1)
 
 
 def shares(rates: Mapping[str, CaseRate]) -> dict[str, float]:

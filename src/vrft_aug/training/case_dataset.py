@@ -22,8 +22,10 @@ class CaseDataset(Dataset):  # type: ignore[misc]  # datasets has no types
     """
 
     def __init__(self, order: Sequence[int], row_of: RowOf) -> None:
-        super().__init__(InMemoryTable.from_pydict({"row": list(order)}), fingerprint="cases")
-        self.order, self.row_of = tuple(order), row_of
+        # Of an order that is planned as training goes on (training/curriculum.py) only the length is known.
+        fixed = order if isinstance(order, list | tuple) else range(len(order))
+        super().__init__(InMemoryTable.from_pydict({"row": list(fixed)}), fingerprint="cases")
+        self.order, self.row_of = tuple(order) if isinstance(order, list) else order, row_of
         self.made: dict[int, dict[str, Any]] = {}  # the rows of the last batch, by number
         self.asked: Callable[[list[int]], None] | None = None  # is told the places of every batch
 

@@ -37,6 +37,7 @@ class DynamicSampler:
     generations: int
     budget: int  # extra groups a generation round; 0 only skips
     seed: int
+    dropped: frozenset[int] = frozenset()  # rows that a curriculum leaves out
 
     def install(self, trainer: Any) -> None:
         """Wrap a `trl.GRPOTrainer`; call it last, so that prefix sharing works inside."""
@@ -127,7 +128,11 @@ class DynamicSampler:
     def _other(self, row: int, used: set[int], source: random.Random) -> int | None:
         """Another case of the same task that this round has not used, so that shares of tasks hold."""
         mixture = self.row_scorer.mixture
-        rows = (mixture.like(row, other) for other in mixture.rows(mixture.place(row)[0]))
+        rows = (
+            mixture.like(row, other)
+            for other in mixture.rows(mixture.place(row)[0])
+            if other not in self.dropped
+        )
         free = [other for other in rows if other not in used]
         if not free:
             return None

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
+from vrft_aug.answer import parse
+from vrft_aug.nouns import Rollout
 from vrft_aug.perception.spaces import Frame
 from vrft_aug.policy.adapters import lora_config
 from vrft_aug.policy.chat import eos_token_ids
 from vrft_aug.policy.load import Policy
 from vrft_aug.policy.thinking import opened_thinking
+from vrft_aug.run.layout import ROLLOUTS
 from vrft_aug.tasks.frames import case_frame
+from vrft_aug.tasks.pass_rates import is_right
 from vrft_aug.tasks.taskset import stage_scorer
 from vrft_aug.training.case_dataset import CaseDataset
+from vrft_aug.training.curriculum import curriculum_notes, logged_groups, stage_order, stage_rates
 from vrft_aug.training.dynamic import DynamicSampler
 from vrft_aug.training.job import BuiltStage, StageJob, freeze_parts, trainer_row
 from vrft_aug.training.loggers import LoggerPictures
 from vrft_aug.training.mixture import Mixture, RowScorer
-from vrft_aug.training.order import mixed_order, with_dropout
+from vrft_aug.training.order import with_dropout
 from vrft_aug.training.picture_server import serve_pictures
 from vrft_aug.training.prefix_sharing import enable_prefix_sharing
 from vrft_aug.training.progress import ProgressBar, RunLog
@@ -43,7 +49,7 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
         return case_frame(mixture.tasksets[mixture.place(row)[0]].task, mixture.case(row), policy.frame)
 
     settings = grpo_settings(stage, policy, job.folder, job.seed)
-    _, prompts, rounds = generation_round(stage, settings)
+    steps, prompts, rounds = generation_round(stage, settings)
     scorers = [stage_scorer(part, own) for part, own in zip(stage.parts(), job.tasksets, strict=True)]
     opened = opened_thinking(policy.processor, policy.name)
     row_scorer = RowScorer(mixture, scorers, frame_of, eos_token_ids(policy), opened)
@@ -52,9 +58,7 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
     log = RunLog(stage.name, job.run, buffer)
     pictures = LoggerPictures(stage.name, job.tasksets, buffer)
     bar = ProgressBar(stage.name, stage.steps, job.console)
-    order = mixed_order(mixture.sizes, stage.shares(), rounds * prompts, job.seed)
-    dropout = [part.injection.dropout for part in stage.parts()]
-    order = with_dropout(order, lambda row: dropout[mixture.place(row)[0]], mixture.ends[-1], job.seed)
+    order = _order(job, row_scorer, (steps, prompts, rounds))
     visual = VisualTerms(stage.perception_loss, stage.token_weights, job.seed) if stage.looks else None
     vllm = VllmRollouts(stage, job.model, policy) if stage.rollouts.engine == "vllm" else None
     trainer = PolicyTrainer(
@@ -76,8 +80,49 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
         )
     if stage.dynamic_sampling.mode != "off":
         budget = stage.dynamic_sampling.budget if stage.dynamic_sampling.mode == "resample" else 0
-        DynamicSampler(row_scorer, row_of, stage.generations, budget, job.seed).install(trainer)
+        dropped = _dropped(job, mixture)
+        DynamicSampler(row_scorer, row_of, stage.generations, budget, job.seed, dropped).install(trainer)
     return BuiltStage(trainer, log, bar)
+
+
+def _dropped(job: StageJob, mixture: Mixture) -> frozenset[int]:
+    """The rows that a curriculum leaves out, which dynamic sampling is not to bring back."""
+    if (wanted := job.stage.curriculum) is None:
+        return frozenset()
+    parts = enumerate(stage_rates(job.stage, job.tasksets))
+    kept = {mixture.rows(part)[number] for part, rates in parts for number in rates.kept(wanted)}
+    return frozenset(range(sum(mixture.sizes))) - kept
+
+
+def _order(job: StageJob, row_scorer: RowScorer, planned: tuple[int, int, int]) -> Sequence[int]:
+    """The rows in training order; with a curriculum what it does is told, and may be renewed from the log."""
+    stage, mixture, (steps, prompts, rounds) = job.stage, row_scorer.mixture, planned
+    if stage.curriculum is not None:
+        for sentence in curriculum_notes(stage, job.tasksets):
+            job.console.print(f"{stage.name}: {sentence}", markup=False, highlight=False, soft_wrap=True)
+    places = {
+        (mixture.task(row), mixture.case(row).id): row
+        for part in range(len(mixture.tasksets) if stage.curriculum is not None else 0)
+        for row in mixture.rows(part)
+    }
+
+    def place_of(task: str, case: str) -> tuple[int, int] | None:
+        row = places.get((task, case))
+        return mixture.place(row) if row is not None else None
+
+    def share_right(line: Any) -> float:
+        row = places[line["task"], line["case"]]
+        task, case = mixture.tasksets[mixture.place(row)[0]].task, mixture.case(row)
+        rollout = Rollout(line["completion"], line["tokens"], line["finished"])
+        return is_right(parse(rollout, task, row_scorer.frame_of(row), case), case, task)
+
+    seen = logged_groups(job.run / ROLLOUTS, stage.name, place_of, share_right)
+    dropout = [part.injection.dropout for part in stage.parts()]
+
+    def untold(order: list[int], seed: int) -> list[int]:
+        return with_dropout(order, lambda row: dropout[mixture.place(row)[0]], mixture.ends[-1], seed)
+
+    return stage_order(stage, job.tasksets, rounds * prompts, job.seed, prompts, steps, seen, untold)
 
 
 def _row(mixture: Mixture, row: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 
 
 def stage_seed(seed: int, index: int) -> int:
@@ -11,12 +12,17 @@ def stage_seed(seed: int, index: int) -> int:
     return random.Random(f"{seed}/{index}").getrandbits(31)
 
 
-def mixed_order(sizes: Sequence[int], shares: Sequence[float], rows: int, seed: int) -> list[int]:
+Plan = Callable[[int, int], list[int]]  # (rows, seed) -> numbers of cases in training order
+
+
+def mixed_order(
+    sizes: Sequence[int], shares: Sequence[float], rows: int, seed: int, plans: Sequence[Plan] | None = None
+) -> list[int]:
     """Row numbers in training order for parts of `sizes` cases, the rows of one part after those of another.
 
     At every place the part comes that is farthest behind its share, so that any stretch of the order holds
-    every part in its share to one row. Each part goes through its cases as `case_order` does; a single part
-    gives just that order.
+    every part in its share to one row. Each part goes through its cases as its plan says, by default as
+    `case_order` does; a single part gives just that order.
     """
     parts: list[int] = []
     given = [0] * len(sizes)
@@ -25,7 +31,8 @@ def mixed_order(sizes: Sequence[int], shares: Sequence[float], rows: int, seed: 
         given[part] += 1
         parts.append(part)
     seeds = [seed, *(stage_seed(seed, part) for part in range(1, len(sizes)))]
-    orders = [iter(case_order(*one)) for one in zip(sizes, given, seeds, strict=True)]
+    plans = plans or [partial(case_order, size) for size in sizes]
+    orders = [iter(plan(count, own)) for plan, count, own in zip(plans, given, seeds, strict=True)]
     starts = [sum(sizes[:part]) for part in range(len(sizes))]
     return [starts[part] + next(orders[part]) for part in parts]
 
