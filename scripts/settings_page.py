@@ -30,6 +30,7 @@ from vrft_aug.nouns import TaskKind
 from vrft_aug.recipe import (
     curriculum_config,
     model_config,
+    parallel_config,
     perception_config,
     picture_config,
     rollouts_config,
@@ -69,6 +70,7 @@ RECIPE = {
     "`stages[].token_weights`": perception_config.TokenWeights,
     "`stages[].rollouts`": rollouts_config.RolloutsConfig,
     "`evaluation`": schema.EvaluationConfig,
+    "`parallel`": parallel_config.ParallelConfig,
 }
 TRUTHS: dict[TaskKind, tuple[str, str]] = {  # what labels are, and the columns of a table that hold the truth
     "classify": ("two or more", "`label_column`"),

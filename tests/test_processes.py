@@ -3,7 +3,7 @@
 import pytest
 
 from vrft_aug.errors import UserError
-from vrft_aug.processes import LAUNCHERS, Processes, processes
+from vrft_aug.processes import LAUNCHERS, Processes, adopt_slurm, first_host, processes
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +38,49 @@ def test_wrong_variables_are_one_line(
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=told):
         processes()
+
+
+STEP = {
+    "SLURM_JOB_ID": "77", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3",
+    "SLURM_LOCALID": "1", "SLURM_STEP_NUM_NODES": "2", "SLURM_STEP_NODELIST": "gpu[03-04]",
+}  # fmt: skip
+
+
+def test_a_task_of_srun_says_which_it_is() -> None:
+    env = dict(STEP)
+    adopt_slurm(env)
+    assert (env["RANK"], env["LOCAL_RANK"], env["WORLD_SIZE"], env["MASTER_ADDR"]) == ("3", "1", "4", "gpu03")
+    other = {**STEP, "SLURM_PROCID": "0"}
+    adopt_slurm(other)
+    assert other["MASTER_PORT"] == env["MASTER_PORT"] and 1024 < int(env["MASTER_PORT"]) < 65536
+
+
+def test_tasks_on_one_machine_meet_there() -> None:
+    env = {**STEP, "SLURM_STEP_NUM_NODES": "1"}
+    adopt_slurm(env)
+    assert env["MASTER_ADDR"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"SLURM_JOB_ID": "77", "SLURM_NTASKS": "4", "SLURM_PROCID": "0"},  # a batch script, before srun
+        {**STEP, "SLURM_STEP_NUM_TASKS": "1"},
+        {**STEP, "WORLD_SIZE": "2", "RANK": "0"},  # torchrun inside a task
+    ],
+)
+def test_nothing_else_is_a_task_among_others(given: dict[str, str]) -> None:
+    env = dict(given)
+    adopt_slurm(env)
+    assert env == given
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("n1", "n1"), ("n1,n2", "n1"), ("gpu[03-04,7],x", "gpu03"), ("a[1,3]b", "a1b"), ("x-y[10]", "x-y10"),
+    ],
+)  # fmt: skip
+def test_first_host(nodes: str, first: str) -> None:
+    assert first_host(nodes) == first

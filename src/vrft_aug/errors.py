@@ -23,6 +23,10 @@ class OwnCodeError(UserError):
     """
 
 
+class Stopped(Exception):
+    """A run that was told to end has saved what it has; the command line prints that, and exits with 143."""
+
+
 def told_by_system(error: BaseException) -> str | None:
     """What the operating system refused, in one line: a full disk, a closed place; None for other errors.
 

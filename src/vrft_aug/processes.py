@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
 from vrft_aug.errors import UserError
@@ -55,6 +57,61 @@ def processes() -> Processes:
                 )
             return Processes(rank, local_rank, count)
     return Processes()
+
+
+def process_count() -> int:
+    """How many processes work on the same command."""
+    return processes().count
+
+
+def process_index() -> int:
+    """The rank of this process."""
+    return processes().rank
+
+
+def is_main() -> bool:
+    """Whether this process writes, prints and holds the lock; the only process is."""
+    return processes().main
+
+
+def launched() -> bool:
+    """Whether a launcher has started this process, be it alone."""
+    return any(all(name in os.environ for name in names) for names in LAUNCHERS)
+
+
+def prepare_process() -> None:
+    """Before torch is imported: `adopt_slurm`, and no notes of torch from each of several processes."""
+    adopt_slurm(os.environ)
+    if launched():
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+def adopt_slurm(env: MutableMapping[str, str]) -> None:
+    """Set torch's variables from Slurm's in a task that `srun` has started with others; else nothing.
+
+    SLURM_STEP_NUM_TASKS is what `srun` alone sets: in a batch script SLURM_NTASKS speaks of what is yet to be
+    started.
+    """
+    if "WORLD_SIZE" in env or _whole(env, "SLURM_STEP_NUM_TASKS", 1) < 2 or "SLURM_PROCID" not in env:
+        return
+    job, step = _whole(env, "SLURM_JOB_ID", 0), _whole(env, "SLURM_STEP_ID", 0)
+    one = _whole(env, "SLURM_STEP_NUM_NODES", _whole(env, "SLURM_NNODES", 1)) == 1
+    nodes = env.get("SLURM_STEP_NODELIST") or env.get("SLURM_JOB_NODELIST") or ""
+    env["RANK"], env["WORLD_SIZE"] = env["SLURM_PROCID"], env["SLURM_STEP_NUM_TASKS"]
+    env["LOCAL_RANK"] = env.get("SLURM_LOCALID", "0")
+    env.setdefault("MASTER_ADDR", "127.0.0.1" if one else first_host(nodes))
+    env.setdefault("MASTER_PORT", str(20_000 + (job * 7 + step) % 40_000))
+
+
+def first_host(nodes: str) -> str:
+    """The first host of a list as Slurm writes it: `node[03-07,12],gpu1` is `node03`."""
+    match = re.match(r"([^\[,]*)(?:\[([^\],-]+)[^\]]*\])?([^,]*)", nodes)
+    return "".join(part or "" for part in match.groups()) if match else nodes
+
+
+def _whole(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name, "")
+    return int(text) if text.isdecimal() else default
 
 
 def _number(name: str) -> int:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -107,7 +106,7 @@ class Scorer:
         self.task = task
         self._given: dict[str, Any] = {"task": task, "bank": bank, "label_counts": label_counts}
         self._terms = tuple(_term(name, config, task) for name, config in rewards.items())
-        self._weights = MappingProxyType({term.name: term.weight for term in self._terms})
+        self._weights: Mapping[str, float] = {term.name: term.weight for term in self._terms}
         for term in self._terms:
             self._check(term)
 

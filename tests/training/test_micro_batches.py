@@ -17,7 +17,7 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import shuffle_sequence_dict
 
 from helpers.random_policy import save_random_policy
-from vrft_aug.training.micro_batches import GROUP, group_ids, shuffle_groups
+from vrft_aug.training.micro_batches import GROUP, deal_groups, group_ids, shuffle_groups
 from vrft_aug.training.prefix_sharing import enable_prefix_sharing
 
 PROMPTS, G, C = 8, 4, 9
@@ -180,6 +180,22 @@ def test_a_step_trains_on_the_rows_that_stock_has_drawn_for_it() -> None:
             assert set(ours["ids"][part].tolist()) == set(stock["ids"][part].tolist())
             numbers = ours[GROUP][part].tolist()
             assert numbers == sorted(numbers, key=list(dict.fromkeys(numbers)).index)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_steps_of_a_round_have_the_same_whole_groups_whoever_holds_them(processes: int) -> None:
+    rows, each = 8 * 2 * 4, 8 * 2 * 4 // processes  # two steps of eight groups of four
+    steps: list[set[int]] = [set(), set()]
+    for first in range(0, rows, each):
+        own = torch.arange(first, first + each)
+        batch = {"completion_ids": own[:, None], "pixels": [str(n) for n in own.tolist()], "absent": None}
+        dealt = deal_groups(batch, generations=4, steps=2)
+        ids = dealt["completion_ids"].flatten().tolist()
+        assert dealt["pixels"] == [str(n) for n in ids] and dealt["absent"] is None
+        for step in range(2):
+            steps[step] |= set(ids[step * each // 2 : (step + 1) * each // 2])
+    assert [{n // 4 for n in step} for step in steps] == [set(range(0, 16, 2)), set(range(1, 16, 2))]
+    assert [len(step) for step in steps] == [32, 32]
 
 
 def test_groups_are_numbered_by_place() -> None:

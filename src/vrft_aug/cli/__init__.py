@@ -23,6 +23,7 @@ from vrft_aug.cli.look_command import look
 from vrft_aug.cli.probe_command import probe
 from vrft_aug.cli.study_command import study
 from vrft_aug.cli.tiny import tiny_app
+from vrft_aug.processes import prepare_process
 
 app = typer.Typer(cls=OneLineErrors, help="Medical visual reinforcement fine-tuning.", **SETTINGS)
 for command in (
@@ -65,6 +66,7 @@ def main() -> None:
     sys.path.append(str(Path.cwd()))  # so that a recipe finds rewards and readers in the working folder
     # What Apple's GPUs lack runs on the CPU, and torch says so; read when torch is imported, which is later.
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
+    prepare_process()
     app()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import traceback
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +12,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from vrft_aug.errors import OwnCodeError, UserError, told_by_system
+from vrft_aug.errors import OwnCodeError, Stopped, UserError, told_by_system
+from vrft_aug.processes import is_main, process_count
 
 PACKAGE = Path(__file__).parents[1]
 LONGEST = 490  # characters of an error
@@ -24,19 +27,57 @@ class OneLineErrors(TyperGroup):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            if ctx.params.get("debug") and isinstance(error, OwnCodeError):
-                typer.echo(own_trace(error), err=True)
-            typer.echo(f"error: {one_line(str(error))}", err=True)
-            raise typer.Exit(2) from None
+            if _tells(error):
+                if ctx.params.get("debug") and isinstance(error, OwnCodeError):
+                    typer.echo(own_trace(error), err=True)
+                typer.echo(f"error: {one_line(str(error))}", err=True)
+            raise _end(2) from None
+        except Stopped as stop:
+            if is_main():
+                typer.echo(one_line(str(stop)), err=True)
+            raise _end(143) from None
         except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
-            raise typer.Exit(130) from None
+            if is_main():
+                typer.echo("interrupted", err=True)
+            raise _end(130) from None
         except Exception as error:
-            line = told_by_system(error)
+            line = told_by_system(error) or _gone(error)
             if line is None:
                 raise
-            typer.echo(f"error: {one_line(line)}", err=True)
-            raise typer.Exit(2) from None
+            if _tells(error):
+                typer.echo(f"error: {one_line(line)}", err=True)
+            raise _end(2) from None
+
+
+def _tells(error: BaseException) -> bool:
+    """Whether this process prints an error; of several processes one does."""
+    if process_count() == 1:
+        return True
+    from vrft_aug.policy.together import claim_to_tell
+
+    return claim_to_tell(error)
+
+
+def _gone(error: BaseException) -> str | None:
+    """What to say where an error means that another process of the run has ended; None for other errors."""
+    if process_count() == 1:
+        return None
+    from vrft_aug.policy.together import is_gone
+
+    return (
+        "another process of this run has ended; finished checkpoints are kept: go on with --resume"
+        if is_gone(error)
+        else None
+    )
+
+
+def _end(code: int) -> typer.Exit:
+    """The end of the command; a process among several ends at once, for others may not answer any more."""
+    if process_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return typer.Exit(code)
 
 
 def one_line(message: str) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from vrft_aug.cli.common import AsJson, Overrides, Overwrite, RecipeArgument, print_json
 from vrft_aug.errors import UserError
 from vrft_aug.files import check_place
-from vrft_aug.processes import processes
+from vrft_aug.processes import is_main, launched, process_count, processes
+
+if TYPE_CHECKING:
+    from vrft_aug.recipe.schema import Recipe
 
 
 def demo(
@@ -28,6 +31,7 @@ def demo(
 
 
 def train(
+    context: typer.Context,
     recipe: RecipeArgument,
     overrides: Overrides = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: runs/NAME.")] = None,
@@ -36,6 +40,10 @@ def train(
         str | None, typer.Option(metavar="STAGE", help="With --resume: run this stage and all after it anew.")
     ] = None,
     overwrite: Overwrite = False,
+    processes: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Train in so many processes; auto: one for each GPU."),
+    ] = None,
 ) -> None:
     """Run the stages, evaluate, and write the report."""
     from vrft_aug.preview.run_checks import check_settings
@@ -49,11 +57,28 @@ def train(
         raise UserError("--from-stage goes with --resume: it says which stage of a run is run anew")
 
     run = output or default_run(loaded)
-    check_settings(loaded, run)
+    if process_count() == 1:  # of several, the main one looks and tells
+        check_settings(loaded, run)
+    if processes is not None and not launched():
+        flags = {"--resume": resume, "--overwrite": overwrite}
+        stage = [] if from_stage is None else ["--from-stage", from_stage]
+        debug = ["--debug"] if context.find_root().params.get("debug") else []
+        given = [
+            recipe,
+            *(overrides or ()),
+            "--output",
+            str(run),
+            *stage,
+            *(f for f, on in flags.items() if on),
+        ]
+        arguments = [*debug, "train", *given]
+        _start(processes, loaded, arguments)
 
     from vrft_aug.experiments.run import train as run_stages  # takes seconds: what is wrong is told before
 
     arms = run_stages(loaded, run, resume, overwrite, from_stage)
+    if not is_main():
+        return
 
     from rich.console import Console
 
@@ -63,6 +88,17 @@ def train(
     typer.echo(f"wrote {run}")
     for line in next_commands(run):
         typer.echo(line)
+
+
+def _start(wanted: str, recipe: Recipe, arguments: list[str]) -> NoReturn:
+    """Train in several processes, and end as they do."""
+    from vrft_aug.training.launch import how_many, start_processes
+    from vrft_aug.training.parallel import check_split
+
+    count = how_many(wanted, recipe.model)
+    for stage in recipe.stages:
+        check_split(stage, count)
+    raise typer.Exit(start_processes(count, arguments))
 
 
 def next_commands(run: Path) -> list[str]:

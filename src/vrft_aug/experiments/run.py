@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,9 @@ from vrft_aug.files import write_text
 from vrft_aug.knowledge.told import unreviewed_rewards
 from vrft_aug.policy.hardware import hardware
 from vrft_aug.policy.load import load_policy, written_model
+from vrft_aug.policy.together import in_each, join, leave, once_for_all
 from vrft_aug.preview.run_checks import check_settings
+from vrft_aug.processes import is_main, process_count
 from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.report.page import write_report
@@ -58,50 +60,50 @@ def train(
     runs that stage and all after it anew. `overwrite` starts anew. Raises UserError for an existing run
     without either, for a resume that could keep nothing, for a folder that another command is writing, and
     for whatever the recipe, its data or its model get wrong.
+
+    Where a launcher has started several processes, all of them call this with the same arguments; all but the
+    main one get no reports.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError("vrft train runs in one process for now; start it without torchrun or accelerate")
+    join(recipe.model)
+    plan = once_for_all(partial(_plan, recipe, output, resume, overwrite, from_stage))
+    with ExitStack() as held:
+        once_for_all(lambda: held.enter_context(run_locked(output, "vrft train")))
+        return _train(recipe, output, plan)
+
+
+def _plan(
+    recipe: Recipe, output: Path, resume: bool, overwrite: bool, from_stage: str | None
+) -> ResumePlan | None:
+    """What of a run is kept, None for a new one; nothing is changed. UserError for what is wrong at once."""
     if not recipe.stages:
         raise UserError(f"recipe {recipe.name!r} has no stages to train; expected at least one under stages")
     named_metrics(recipe)  # what is wrong with them is said before hours of training
     new = is_new_run(output, resume, overwrite)
     plan = None if new else plan_resume(recipe, output, from_stage)
     check_settings(recipe, output)
-    with run_locked(output, "vrft train"):
-        return _train(recipe, output, plan)
+    return plan
 
 
 def _train(recipe: Recipe, output: Path, plan: ResumePlan | None) -> dict[str, Report]:
-    """The run itself, in a folder that nobody else writes to; `plan` is None for a new run."""
-    tasksets, judged = check_run(recipe, load_policy(recipe.model, training=True))
-    console = Console(stderr=True)
-    if plan is None:
-        start_run(recipe, output)
-    else:
-        for sentence in resume_lines(plan, output, apply_resume(plan, recipe, output)):
-            console.print(sentence, markup=False)
-    facts: dict[str, Any] = {
-        "started": _now(),
-        **_facts(output),
-        "finished": None,
-        "versions": package_versions(),
-        "hardware": hardware(),
-    }
-    write_text(output / RUN_FILE, json.dumps(facts, indent=1) + "\n")
-    hashes = Background(partial(_data_facts, recipe, tasksets))  # reads every picture: nobody waits for it
-    for warning in unreviewed_rewards(recipe):
-        console.print(f"WARNING: {warning}", style="bold red", markup=False)
-    if plan is None:
-        _warn(recipe, tasksets, console)
+    """The run itself, in a folder that nobody else writes to; `plan` is None for a new run.
+
+    All processes train and evaluate; the main one also writes, prints and gives the reports.
+    """
+    tasksets, judged = in_each(lambda: check_run(recipe, load_policy(recipe.model, training=True)))
+    console = Console(stderr=True, quiet=not is_main())
+    facts = once_for_all(partial(_begin, recipe, output, plan, tasksets, console))
+    hashes = Background(partial(_data_facts, recipe, tasksets)) if is_main() else None  # nobody waits for it
     for index, parts in enumerate(tasksets):
         train_stage(recipe, index, parts, output, console)
-    if not (output / RUN_MODEL).is_dir():
-        publish_copy(stage_model(output, recipe.stages[-1].name), output / RUN_MODEL)
+    once_for_all(partial(_publish, output, recipe.stages[-1].name))
     report = _judged(written_model(recipe.model, output / RUN_MODEL), recipe, judged, output / EVALUATION)
     name, constant = constant_report(recipe, judged)
     arms = {f"always {shorten(name, 40)!r}": constant}
     if recipe.evaluation.base:
         arms["start model"] = _judged(recipe.model, recipe, judged, output / BASE_EVALUATION)
+    leave()
+    if hashes is None:
+        return {}
     facts |= {"data": hashes.result(), "finished": _now(), "stages": stage_summary(output)}
     write_text(output / RUN_FILE, json.dumps(facts, indent=1) + "\n")
     write_report(output, {case.id: case for case in judged.cases})
@@ -113,10 +115,46 @@ def _train(recipe: Recipe, output: Path, plan: ResumePlan | None) -> dict[str, R
     return {**arms, "this run": report}
 
 
+def _begin(
+    recipe: Recipe,
+    output: Path,
+    plan: ResumePlan | None,
+    tasksets: Sequence[Sequence[TaskSet]],
+    console: Console,
+) -> dict[str, Any]:
+    """Start or go on with the folder, and say what there is to say before training; the run's facts."""
+    if plan is None:
+        start_run(recipe, output)
+    else:
+        for sentence in resume_lines(plan, output, apply_resume(plan, recipe, output)):
+            console.print(sentence, markup=False)
+    facts: dict[str, Any] = {
+        "started": _now(),
+        **_facts(output),
+        "finished": None,
+        "versions": package_versions(),
+        "hardware": hardware(),
+        "processes": process_count(),
+    }
+    write_text(output / RUN_FILE, json.dumps(facts, indent=1) + "\n")
+    for warning in unreviewed_rewards(recipe):
+        console.print(f"WARNING: {warning}", style="bold red", markup=False)
+    if plan is None:
+        _warn(recipe, tasksets, console)
+    return facts
+
+
+def _publish(output: Path, last: str) -> None:
+    """Let the model of the last stage be that of the run."""
+    if not (output / RUN_MODEL).is_dir():
+        publish_copy(stage_model(output, last), output / RUN_MODEL)
+
+
 def _judged(model: ModelConfig, recipe: Recipe, taskset: TaskSet, path: Path) -> Report:
     """The evaluation of a model, read where it has been written; the model is let go afterwards."""
-    if not path.is_file():
-        save_report(evaluate(load_policy(model), recipe, taskset), path)
+    if not once_for_all(path.is_file):
+        report = evaluate(in_each(lambda: load_policy(model)), recipe, taskset)
+        once_for_all(lambda: save_report(report, path))
     return load_report(path)
 
 

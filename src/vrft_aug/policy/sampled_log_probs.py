@@ -13,14 +13,20 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.generation.configuration_utils import GenerationMode
 
+from vrft_aug.policy.row_noise import RowNoise, draw
+
 
 def generate_and_tell(
-    stock: Callable[..., Any], log_probs: list[torch.Tensor], generation_config: Any, **inputs: Any
+    stock: Callable[..., Any],
+    log_probs: list[torch.Tensor],
+    noise: RowNoise | None,
+    generation_config: Any,
+    **inputs: Any,
 ) -> Any:
     """A model's `generate` (`stock`), by `draw_rows` where it samples or is greedy; else as it is."""
     modes = (GenerationMode.SAMPLE, GenerationMode.GREEDY_SEARCH)
     if generation_config.get_generation_mode() in modes:
-        inputs |= {"custom_generate": draw_rows, "log_probs": log_probs}
+        inputs |= {"custom_generate": draw_rows, "log_probs": log_probs, "noise": noise}
     return stock(generation_config=generation_config, **inputs)
 
 
@@ -31,14 +37,15 @@ def draw_rows(
     stopping_criteria: Any,
     generation_config: Any,
     log_probs: list[torch.Tensor],
+    noise: RowNoise | None = None,
     **state: Any,
 ) -> Any:
     """Transformers' sampling loop; `log_probs` gets one tensor (B, new tokens).
 
     They are of the distribution that is drawn from: after temperature, top-p and all else. What stands behind
-    the end of a row has no meaning.
+    the end of a row has no meaning. With `noise` each row is drawn by numbers of its own.
     """
-    watch = _Watch()
+    watch = _Watch(noise if generation_config.do_sample else None, input_ids.shape[1])
     sequences = type(model)._sample(
         model,
         input_ids,
@@ -54,15 +61,21 @@ def draw_rows(
 class _Watch(LogitsProcessor):  # type: ignore[misc]
     """Stands behind all other processors; a token is seen a step after the scores that it is drawn from."""
 
-    def __init__(self) -> None:
+    def __init__(self, noise: RowNoise | None, prompt: int) -> None:
         self._told: list[torch.Tensor] = []
         self._scores: torch.Tensor | None = None
+        self._noise, self._prompt = noise, prompt
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if self._scores is not None:
             self._told.append(_log_prob(self._scores, input_ids[:, -1]))
         self._scores = scores
-        return scores
+        if self._noise is None:
+            return scores
+        # What transformers draws from leaves one token, which has been drawn here.
+        chance = self._noise.of(None, input_ids.shape[1] - self._prompt)
+        chosen = draw(scores.softmax(dim=-1), chance)
+        return torch.full_like(scores, -torch.inf).scatter_(1, chosen, 0.0)
 
     def of(self, drawn: torch.Tensor) -> torch.Tensor:
         """Log-probabilities of the tokens `drawn` (B, C) since the beginning; a loop may run a step ahead."""

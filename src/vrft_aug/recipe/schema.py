@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 
 from vrft_aug.data.settings import DATA_ROOT_VARIABLE, Strict
 from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.recipe.parallel_config import ParallelConfig
 from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.recipe.task_config import Injection, TaskConfig
 
@@ -51,6 +52,7 @@ class Recipe(Strict):
     tasks: Annotated[dict[str, TaskConfig], Field(min_length=1)]
     stages: tuple[StageConfig, ...] = ()
     evaluation: EvaluationConfig
+    parallel: ParallelConfig = ParallelConfig()  # how several processes share the run
 
     @model_validator(mode="after")
     def _tasks_exist(self) -> Recipe:

@@ -17,7 +17,9 @@ from vrft_aug.recipe.model_folder import ADAPTER, with_base
 from vrft_aug.run.layout import MERGE
 
 PREFIX = re.compile(r"^checkpoint-(\d+)$")
-# What the trainer needs to go on exactly; trainer_state.json is written last.
+MARK = "complete.json"  # {"step", "processes"}; written last, see checkpoint_mark.py
+# What the trainer needs to go on exactly, where a version without marks has written it in one process;
+# trainer_state.json is written last.
 NEEDED = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
 
 
@@ -26,7 +28,7 @@ def last_checkpoint(folder: Path) -> tuple[Path, int] | None:
 
     A run killed while it wrote or deleted a checkpoint leaves a part of one, which must not be resumed.
     """
-    found = {int(match[1]): path for path in _entries(folder) if (match := PREFIX.match(path.name))}
+    found = numbered(folder)
     complete = [step for step, path in found.items() if _is_complete(path)]
     for step, path in found.items():
         if not complete or step != max(complete):
@@ -36,8 +38,12 @@ def last_checkpoint(folder: Path) -> tuple[Path, int] | None:
 
 def newest_step(folder: Path) -> int | None:
     """The step of the newest complete checkpoint of a stage, None without one; nothing is removed."""
-    found = [(int(match[1]), path) for path in _entries(folder) if (match := PREFIX.match(path.name))]
-    return max((step for step, path in found if _is_complete(path)), default=None)
+    return max((step for step, path in numbered(folder).items() if _is_complete(path)), default=None)
+
+
+def numbered(folder: Path) -> dict[int, Path]:
+    """Step -> checkpoint of a stage, complete or not."""
+    return {int(match[1]): path for path in _entries(folder) if (match := PREFIX.match(path.name))}
 
 
 def publish_model(model: Any, processor: Any, folder: Path, config: ModelConfig, last: bool) -> Merge | None:
@@ -98,6 +104,8 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _is_complete(checkpoint: Path) -> bool:
+    if (checkpoint / MARK).is_file():
+        return True
     weights = any(checkpoint.glob("*.safetensors"))
     if not weights or not all((checkpoint / name).is_file() for name in NEEDED):
         return False

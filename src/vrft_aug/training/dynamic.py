@@ -20,12 +20,23 @@ from functools import partial
 from typing import Any
 
 from vrft_aug.policy.prefix.patching import swapped
+from vrft_aug.policy.together import gather_all
+from vrft_aug.processes import is_main, process_count, process_index
 from vrft_aug.scorer import is_flat
 from vrft_aug.training.mixture import RowScorer
 
 # What TRL's `_generate` returns that holds one item a row, by place; the others are for tools alone.
 PROMPT_IDS, COMPLETION_IDS, COMPLETIONS, LOG_PROBS, IMAGES = 0, 1, 3, 4, 6
-BY_ROW = (PROMPT_IDS, COMPLETION_IDS, COMPLETIONS, LOG_PROBS, IMAGES)
+DRAWN = (PROMPT_IDS, COMPLETION_IDS, COMPLETIONS, LOG_PROBS)
+BY_ROW = (*DRAWN, IMAGES)
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A completion of an extra group: what it earns, and its items of DRAWN."""
+
+    total: float
+    fields: dict[int, Any]
 
 
 @dataclass(frozen=True)
@@ -47,16 +58,17 @@ class DynamicSampler:
 
     def _round(self, trainer: Any, stock: Callable[..., Any], inputs: Sequence[dict[str, Any]]) -> Any:
         rows = list(inputs)
-        totals: list[float] = []
+        totals: list[float] = []  # of the whole round, in all processes
         generate = partial(self._generate, trainer, trainer._generate, rows, totals)
         with swapped(trainer, "_generate", generate):
             output = stock(rows)
         flat = flat_groups(totals, self.generations)
         if len(flat) < len(totals) // self.generations:  # else there is nothing to divide the loss by
-            mask = output["completion_mask"]
+            mask, first = output["completion_mask"], self._first(rows)
             for group in flat:
-                mask[self._slice(group)] = 0
-            output["num_items_in_batch"] = mask.sum()
+                if 0 <= group - first < len(rows) // self.generations:
+                    mask[self._slice(group - first)] = 0
+            output["num_items_in_batch"] = trainer.accelerator.gather(mask.sum()).sum()
         return output
 
     def _generate(
@@ -67,12 +79,18 @@ class DynamicSampler:
         totals: list[float],
         prompts: list[Any],
     ) -> Any:
-        """TRL's `_generate`, after which `rows` and `prompts` hold the cases that it was in the end."""
+        """TRL's `_generate`, after which `rows` and `prompts` hold the cases that it was in the end.
+
+        All processes know the totals of the whole round, so that all choose the same cases, whoever has the
+        flat groups; each draws as many of the extra groups as the others, and gives them to whom they belong.
+        """
         drawn = [list(of) if n in BY_ROW and of is not None else of for n, of in enumerate(stock(prompts))]
-        indices = [row["row"] for row in rows]
-        scores = [self._score(i, c, ids) for i, c, ids in zip(indices, drawn[3], drawn[1], strict=True)]
-        totals += [score.total for score in scores]
-        self.row_scorer.drawn = list(zip(indices, scores, strict=True))
+        own = [row["row"] for row in rows]
+        scored = [(i, self._score(i, c, ids)) for i, c, ids in zip(own, drawn[3], drawn[1], strict=True)]
+        whole = gather_all(scored)
+        indices = [index for index, _ in whole]
+        totals += [score.total for _, score in whole]
+        self.row_scorer.drawn = whole
         flat, extra, tokens = flat_groups(totals, self.generations), 0, 0
         figures = {"flat_groups": len(flat) * self.generations / len(totals), "reward": _mean(totals)}
         used = set(indices)
@@ -84,7 +102,9 @@ class DynamicSampler:
             new = [(group, index) for group, index in zip(places, chosen, strict=True) if index is not None]
             if not new:
                 break
-            tokens += self._replace(stock, rows, indices, prompts, drawn, totals, new)
+            for group, index in new:
+                indices[self._slice(group)] = [index] * self.generations
+            tokens += self._replace(trainer, stock, rows, prompts, drawn, totals, new)
             extra += len(new)
             flat = flat_groups(totals, self.generations)
         trainer._metrics["train"].update(lengths)  # of what the policy draws, not of what was chosen from it
@@ -93,37 +113,64 @@ class DynamicSampler:
             "extra_rollouts": extra * self.generations,
             "extra_tokens": tokens,
         }
-        for name, value in figures.items():
-            trainer._log_metric(f"dynamic_sampling/{name}", float(value))
+        if is_main():
+            for name, value in figures.items():
+                trainer._log_metric(f"dynamic_sampling/{name}", float(value))
         return tuple(drawn)
 
     def _replace(
         self,
+        trainer: Any,
         stock: Callable[..., Any],
         rows: list[dict[str, Any]],
-        indices: list[int],
         prompts: list[Any],
         drawn: list[Any],
         totals: list[float],
         new: Sequence[tuple[int, int]],
     ) -> int:
         """Draw groups of other cases and put them into their places; the number of tokens drawn."""
-        from trl.data_utils import prepare_multimodal_messages
+        first = self._first(rows)
+        found = self._draw(trainer, stock, [index for _, index in new])
+        for (group, index), members in zip(new, found, strict=True):
+            totals[self._slice(group)] = [member.total for member in members]
+            if not 0 <= group - first < len(rows) // self.generations:
+                continue  # another process has its place
+            row, here = self.row_of(index), self._slice(group - first)
+            rows[here], prompts[here] = [row] * self.generations, [_asked(row)] * self.generations
+            for place in members[0].fields:
+                drawn[place][here] = [member.fields[place] for member in members]
+            if drawn[IMAGES] is None and row["images"]:
+                drawn[IMAGES] = [None] * len(rows)
+            if drawn[IMAGES] is not None:
+                drawn[IMAGES][here] = [row["images"] or None] * self.generations
+        return sum(len(member.fields[COMPLETION_IDS]) for members in found for member in members)
 
-        made = [self.row_of(index) for _, index in new]
-        asked = [prepare_multimodal_messages(row["prompt"], images=row["images"]) for row in made]
+    def _draw(self, trainer: Any, stock: Callable[..., Any], cases: Sequence[int]) -> list[list[_Member]]:
+        """The groups of new cases, in all processes; each process draws a part of them, all equally many.
+
+        Where they cannot be dealt evenly some are drawn twice: sampling and its figures wait for everyone.
+        """
+        each = -(-len(cases) // process_count())
+        own = [cases[(process_index() * each + n) % len(cases)] for n in range(each)]
+        asked = [_asked(self.row_of(index)) for index in own]
         repeated = [prompt for prompt in asked for _ in range(self.generations)]
-        output = stock(repeated)
-        for number, (group, index) in enumerate(new):
-            here, there = self._slice(group), self._slice(number)
-            rows[here], prompts[here] = [made[number]] * self.generations, repeated[there]
-            indices[here] = [index] * self.generations
-            for place in BY_ROW:
-                if drawn[place] is not None:
-                    drawn[place][here] = output[place][there]
-            said = zip(output[COMPLETIONS][there], output[COMPLETION_IDS][there], strict=True)
-            totals[here] = [self._score(index, completion, ids).total for completion, ids in said]
-        return sum(map(len, output[COMPLETION_IDS]))
+        step = trainer.state.global_step
+        keys = [
+            (trainer.args.seed, step, index, member) for index in own for member in range(self.generations)
+        ]
+        with swapped(trainer, "row_keys", keys):
+            output = stock(repeated)
+        members = []
+        for number, index in enumerate(index for index in own for _ in range(self.generations)):
+            said, ids = output[COMPLETIONS][number], output[COMPLETION_IDS][number]
+            fields = {place: output[place][number] for place in DRAWN if output[place] is not None}
+            members.append(_Member(self._score(index, said, ids).total, fields))
+        groups = [members[self._slice(number)] for number in range(len(own))]
+        return gather_all(groups)[: len(cases)]
+
+    def _first(self, rows: Sequence[Any]) -> int:
+        """The number of this process's first group in the round."""
+        return process_index() * len(rows) // self.generations
 
     def _other(self, row: int, used: set[int], source: random.Random) -> int | None:
         """Another case of the same task that this round has not used, so that shares of tasks hold."""
@@ -145,6 +192,13 @@ class DynamicSampler:
 
     def _slice(self, group: int) -> slice:
         return slice(group * self.generations, (group + 1) * self.generations)
+
+
+def _asked(row: dict[str, Any]) -> list[dict[str, Any]]:
+    from trl.data_utils import prepare_multimodal_messages
+
+    messages: list[dict[str, Any]] = prepare_multimodal_messages(row["prompt"], images=row["images"])
+    return messages
 
 
 def flat_groups(totals: Sequence[float], generations: int) -> list[int]:

@@ -18,6 +18,7 @@ from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.pass_rates import is_right
 from vrft_aug.tasks.taskset import stage_scorer
 from vrft_aug.training.case_dataset import CaseDataset
+from vrft_aug.training.checkpoint_mark import CheckpointMark
 from vrft_aug.training.curriculum import curriculum_notes, logged_groups, stage_order, stage_rates
 from vrft_aug.training.dynamic import DynamicSampler
 from vrft_aug.training.job import BuiltStage, StageJob, freeze_parts, trainer_row
@@ -29,6 +30,7 @@ from vrft_aug.training.prefix_sharing import enable_prefix_sharing
 from vrft_aug.training.progress import ProgressBar, RunLog
 from vrft_aug.training.rewards_bridge import RolloutBuffer, reward_function
 from vrft_aug.training.settings import generation_round, grpo_settings
+from vrft_aug.training.stop_signal import StopSignal
 from vrft_aug.training.stopped import Soundness
 from vrft_aug.training.thresholds import Thresholds
 from vrft_aug.training.visual_terms import VisualTerms
@@ -48,7 +50,7 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
     def frame_of(row: int) -> Frame | None:
         return case_frame(mixture.tasksets[mixture.place(row)[0]].task, mixture.case(row), policy.frame)
 
-    settings = grpo_settings(stage, policy, job.folder, job.seed)
+    settings = grpo_settings(stage, policy, job.folder, job.seed, job.parallel)
     steps, prompts, rounds = generation_round(stage, settings)
     scorers = [stage_scorer(part, own) for part, own in zip(stage.parts(), job.tasksets, strict=True)]
     opened = opened_thinking(policy.processor, policy.name)
@@ -61,6 +63,7 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
     order = _order(job, row_scorer, (steps, prompts, rounds))
     visual = VisualTerms(stage.perception_loss, stage.token_weights, job.seed) if stage.looks else None
     vllm = VllmRollouts(stage, job.model, policy) if stage.rollouts.engine == "vllm" else None
+    signal = StopSignal(stage.name, steps)
     trainer = PolicyTrainer(
         model=policy.model,
         visual=visual,
@@ -70,7 +73,15 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
         train_dataset=CaseDataset(order, row_of),
         processing_class=policy.processor,
         peft_config=lora_config(job.model),
-        callbacks=[pictures, log, bar, thresholds, Soundness(stage, job.folder)],
+        callbacks=[
+            pictures,
+            log,
+            bar,
+            thresholds,
+            signal,
+            Soundness(stage, job.folder),
+            CheckpointMark(stage, job.folder),
+        ],
     )
     pictures.trainer = trainer
     freeze_parts(trainer.model, job)
@@ -82,7 +93,7 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
         budget = stage.dynamic_sampling.budget if stage.dynamic_sampling.mode == "resample" else 0
         dropped = _dropped(job, mixture)
         DynamicSampler(row_scorer, row_of, stage.generations, budget, job.seed, dropped).install(trainer)
-    return BuiltStage(trainer, log, bar)
+    return BuiltStage(trainer, log, bar, signal)
 
 
 def _dropped(job: StageJob, mixture: Mixture) -> frozenset[int]:

@@ -13,12 +13,15 @@ from vrft_aug.data.picture_on_demand import PictureOnDemand
 from vrft_aug.files import write_text
 from vrft_aug.nouns import Prompt
 from vrft_aug.policy.freezing import freeze
+from vrft_aug.processes import is_main
 from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.recipe.parallel_config import ONE_EACH, ParallelConfig
 from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.run.layout import PARAMETERS, TENSORBOARD
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.loggers import keep_tensorboard
 from vrft_aug.training.progress import ProgressBar, RunLog
+from vrft_aug.training.stop_signal import StopSignal
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class StageJob:
     folder: Path  # for the checkpoints
     seed: int
     console: Console
+    parallel: ParallelConfig = ONE_EACH
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class BuiltStage:
     trainer: Any
     log: RunLog
     bar: ProgressBar
+    signal: StopSignal
 
 
 def trainer_row(prompt: Prompt) -> dict[str, Any]:
@@ -51,6 +56,8 @@ def trainer_row(prompt: Prompt) -> dict[str, Any]:
 def freeze_parts(model: Any, job: StageJob) -> None:
     """Freeze what the recipe says of a trainer's model; tell how much is trained, and note it in the run."""
     count = freeze(model, job.model.freeze)
+    if not is_main():
+        return
     job.console.print(f"{job.stage.name}: {count}", highlight=False, soft_wrap=True)
     path = job.run / PARAMETERS
     noted = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -72,8 +79,10 @@ def run_trainer(stage: BuiltStage, resume_from: Path | None) -> Any:
         trainer.train(resume_from_checkpoint=str(resume_from) if resume_from is not None else None)
     finally:
         bar.close()
+        stage.signal.close()
         if hasattr(trainer, "close"):
             trainer.close()
+    stage.signal.raise_if_stopped(trainer.state.global_step)
     return trainer.accelerator.unwrap_model(trainer.model)
 
 

@@ -15,6 +15,7 @@ from transformers import TrainerCallback
 from vrft_aug.errors import UserError
 from vrft_aug.nouns import Answer, Box
 from vrft_aug.perception.annotate import annotate
+from vrft_aug.processes import is_main
 from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.rewards_bridge import RolloutBuffer
@@ -75,7 +76,7 @@ class LoggerPictures(TrainerCallback):  # type: ignore[misc]
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any) -> None:
         """Send the pictures of the step to every logger that takes any."""
-        if "loss" not in logs or state.global_step % EVERY != 1 % EVERY:
+        if "loss" not in logs or state.global_step % EVERY != 1 % EVERY or not is_main():
             return
         loggers = {type(one).__name__: one for one in self.trainer.callback_handler.callbacks}
         targets = [(send, loggers[name]) for name, send in SENDERS.items() if name in loggers]

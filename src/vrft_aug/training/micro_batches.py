@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from vrft_aug.policy.together import gather_all
+
 GROUP = "group"  # the field of a batch that numbers the group of each row
 
 
@@ -36,6 +38,17 @@ def shuffle_groups(batch: Mapping[str, Any], step: int) -> dict[str, Any]:
     return {name: _chosen(value, rows) for name, value in batch.items()}
 
 
+def deal_groups(batch: Mapping[str, Any], generations: int, steps: int) -> dict[str, Any]:
+    """In place of TRL's `shuffle_sequence_dict`, where a round is several optimiser steps.
+
+    Groups of `generations` rows, which adjoin, go to the `steps` in turn and whole: so each step has the same
+    completions whatever part of the round a process holds. Prompts come in random order anyway.
+    """
+    groups = torch.arange(len(batch["completion_ids"])).view(-1, generations)
+    rows = torch.cat([groups[step::steps] for step in range(steps)]).flatten()
+    return {name: _chosen(value, rows) for name, value in batch.items()}
+
+
 def _by_group(group: torch.Tensor) -> torch.Tensor:
     """The order of rows (n,) in which groups come as they first appear, and each is whole."""
     rank = {number: place for place, number in enumerate(dict.fromkeys(group.tolist()))}
@@ -45,14 +58,15 @@ def _by_group(group: torch.Tensor) -> torch.Tensor:
 def loss_share(trainer: Any, inputs: Mapping[str, Any]) -> float:
     """What to multiply a micro-batch's loss by, so that those of an optimiser step add up to one batch's.
 
-    Only the loss type `bnpo` divides by the tokens of the micro-batch itself (and so weighs a token more
-    the shorter its neighbours are); of all others the parts add up by themselves.
+    They do so over all processes, which all call this for each of their micro-batches. Only the loss type
+    `bnpo` divides by the tokens of the micro-batch itself (and so weighs a token more the shorter its
+    neighbours are); of all others the parts add up by themselves.
     """
     steps, batches = trainer.current_gradient_accumulation_steps, trainer._buffered_inputs
     if trainer.loss_type != "bnpo" or not trainer.model.training or not batches:
         return 1.0
     first = trainer._step % len(batches) // steps * steps
-    tokens = [int(_mask(batch).sum()) for batch in batches[first : first + steps]]
+    tokens = gather_all([int(_mask(batch).sum()) for batch in batches[first : first + steps]])
     return int(_mask(inputs).sum()) * len(tokens) / max(1, sum(tokens))
 
 

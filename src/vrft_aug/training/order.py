@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -66,3 +67,17 @@ def with_dropout(order: Sequence[int], dropout: Callable[[int], float], rows: in
         dropped = random.Random(f"dropout {seed} {row} {number}").random() < dropout(row)
         drawn.append(row + rows if dropped else row)
     return drawn
+
+
+def round_keys(seed: int, step: int, rows: Sequence[int]) -> list[tuple[int, ...]]:
+    """What each completion of a generation round is drawn by: stage's seed, step, case, member of its group.
+
+    `rows` are the case numbers of all completions of the round, in all processes; where a case comes again,
+    its members are counted on.
+    """
+    seen: Counter[int] = Counter()
+    keys: list[tuple[int, ...]] = []
+    for row in rows:
+        keys.append((seed, step, row, seen[row]))
+        seen[row] += 1
+    return keys

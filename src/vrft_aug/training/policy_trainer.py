@@ -5,6 +5,11 @@
 - The sampler's log-probabilities are kept, as TRL does for vLLM, and every step logs how far the trainer's
   are from them (`sampler_monitor`).
 - vLLM gets prompts and seeds from `vllm_rollouts`, where the recipe asks for it.
+- A completion is drawn by random numbers of its own, known by stage, step, case and member of its group; so
+  it is the same in any batch and with any number of processes.
+- The optimiser steps of a round have whole groups each, the same with any number of processes.
+- The losses of micro-batches and processes add up to that of one batch, whatever the type of loss.
+- Prompts and completions, with their pictures, stay in their processes: TRL sends them all to all.
 - The reference of the KL term is a copy of the policy as it was loaded, with all its settings; TRL would load
   it by name, with settings of its own. With an adapter there is none: TRL switches the adapter off, or back
   to where it began.
@@ -24,7 +29,12 @@ from trl import GRPOTrainer
 from trl.trainer import grpo_trainer
 
 from vrft_aug.policy.prefix.patching import swapped
+from vrft_aug.policy.row_noise import Key, RowNoise
 from vrft_aug.policy.sampled_log_probs import generate_and_tell
+from vrft_aug.policy.together import gather_all
+from vrft_aug.processes import process_index
+from vrft_aug.training.micro_batches import deal_groups, loss_share
+from vrft_aug.training.order import round_keys
 from vrft_aug.training.sampler_monitor import row_differences, step_figures
 from vrft_aug.training.visual_terms import ROW, VisualTerms, loss_mask
 from vrft_aug.training.vllm_rollouts import VllmRollouts
@@ -37,6 +47,8 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
     `vllm` that draws the completions.
     """
 
+    adds_up = True  # tells prefix sharing that the losses do
+
     def __init__(
         self, model: Any, visual: VisualTerms | None = None, vllm: VllmRollouts | None = None, **settings: Any
     ) -> None:
@@ -47,9 +59,24 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
         making = nullcontext() if vllm is None else vllm.making(kwargs)
         with swapped(grpo_trainer, "create_model_from_path", reference), making:
             super().__init__(model=model, **settings)
-        self._drawn = (-1, 0)  # the step that was drawn for last, and how often
         self._differences: list[torch.Tensor] = []  # of the micro-batches of the step that runs
         self._visual = visual
+        self.row_keys: list[Key] | None = None  # of the completions that are drawn next
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        self.row_keys = None
+        if all(ROW in one for one in inputs):
+            rows, first = [int(one[ROW]) for one in inputs], process_index() * len(inputs)
+            keys = round_keys(self.args.seed, self.state.global_step, gather_all(rows))
+            self.row_keys = list(keys[first : first + len(inputs)])
+        lean = (
+            nullcontext() if self.log_completions else swapped(grpo_trainer, "gather_object", _gather_texts)
+        )
+        with lean:
+            output = super()._generate_and_score_completions(inputs)
+        if self._visual is not None:
+            output[ROW] = torch.tensor([row[ROW] for row in inputs])
+        return output
 
     def close(self) -> None:
         """Let go what draws the completions, where it is more than the model."""
@@ -62,34 +89,37 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
             self.vllm.write(self.processing_class, prompts, chat_template=self.chat_template)
         return super()._tokenize_prompts(prompts)
 
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        steps, rest = divmod(self.args.steps_per_generation, self.args.gradient_accumulation_steps)
+        if not self.model.training or rest or steps <= 1:
+            return super()._prepare_inputs(generation_batch)
+        deal = partial(deal_groups, generations=self.num_generations, steps=steps)
+        with swapped(grpo_trainer, "shuffle_sequence_dict", deal):
+            return super()._prepare_inputs(generation_batch)
+
     def _generate_single_turn(self, *arguments: Any, **settings: Any) -> Any:
         if self.vllm is not None:
-            self.vllm.keys = self._draw_keys(len(arguments[0]))
+            self.vllm.keys = self.row_keys
         if self.use_vllm:  # computes by itself, and tells the log-probabilities
             return super()._generate_single_turn(*arguments, **settings)
         model = self.accelerator.unwrap_model(self.model)
         model = model.get_base_model() if hasattr(model, "get_base_model") else model
         drawn: list[torch.Tensor] = []
-        telling = partial(generate_and_tell, model.generate, drawn)
+        noise = None
+        if self.row_keys is not None:
+            most = self.generation_config.max_new_tokens
+            noise = RowNoise(self.row_keys, most, self.accelerator.device)
+        telling = partial(generate_and_tell, model.generate, drawn, noise)
         with self.accelerator.autocast(), swapped(model, "generate", telling):
             ids, log_probs = super()._generate_single_turn(*arguments, **settings)
         if log_probs is None and drawn:
             log_probs = [row[: len(own)] for row, own in zip(drawn[0].tolist(), ids, strict=True)]
         return ids, log_probs
 
-    def _generate_and_score_completions(self, inputs: Any) -> Any:
-        output = super()._generate_and_score_completions(inputs)
-        if self._visual is not None:
-            output[ROW] = torch.tensor([row[ROW] for row in inputs])
-        return output
-
-    def _draw_keys(self, count: int) -> list[tuple[int, ...]]:
-        """Of each completion that is drawn next: stage's seed, step, which draw of it, place in it."""
-        step, first = self.state.global_step, self.accelerator.process_index * count
-        self._drawn = (step, self._drawn[1] + 1 if self._drawn[0] == step else 0)
-        return [(self.args.seed, *self._drawn, first + place) for place in range(count)]
-
     def _compute_loss(self, model: Any, inputs: Any) -> Any:
+        return self._watched_loss(model, inputs) * loss_share(self, inputs)
+
+    def _watched_loss(self, model: Any, inputs: Any) -> Any:
         sampled, visual = inputs.get("sampling_per_token_logps"), self._visual
         if (sampled is None and visual is None) or not self.model.training:
             return super()._compute_loss(model, inputs)
@@ -123,3 +153,8 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
             figures |= self._visual.figures(self)
         for name, value in figures.items():
             self._metrics["train"].setdefault(name, []).append(value)
+
+
+def _gather_texts(objects: Any) -> Any:
+    """TRL's `gather_object` for the names of figures alone; the rest it would only keep for its tables."""
+    return gather_all(objects) if all(isinstance(one, str) for one in objects) else objects

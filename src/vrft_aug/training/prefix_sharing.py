@@ -25,6 +25,7 @@ from vrft_aug.policy.prefix.patching import swapped
 from vrft_aug.policy.prefix.sampling import decode_groups
 from vrft_aug.policy.prefix.scoring import score_completions
 from vrft_aug.policy.prefix.shared_images import group_images, split_once
+from vrft_aug.policy.row_noise import RowNoise
 from vrft_aug.training.micro_batches import GROUP, group_ids, loss_share, shuffle_groups
 from vrft_aug.training.prompt_processing import OncePerPrompt
 
@@ -140,7 +141,8 @@ def _loss_of_groups(trainer: Any, stock: Callable[..., Any]) -> Callable[..., An
         if groups is not None and (shared := getattr(trainer, IMAGES, None)):
             inputs = {**inputs, **join_rows([shared[group] for group in dict.fromkeys(groups.tolist())])}
         with swapped(trainer, ROW_GROUPS, None if groups is None else groups.tolist()):
-            return stock(model, inputs) * loss_share(trainer, inputs)
+            share = 1.0 if getattr(trainer, "adds_up", False) else loss_share(trainer, inputs)
+            return stock(model, inputs) * share
 
     return compute_loss
 
@@ -153,14 +155,17 @@ def generate_shared(
     generation_config: Any,
     custom_generate: Callable[..., Any] | None = None,
     log_probs: list[torch.Tensor] | None = None,
+    noise: RowNoise | None = None,
     **inputs: Any,
 ) -> Any:
     """A model's `generate` (`stock`) for a batch that repeats its prompts.
 
     `images` (B,) counts the images of each row, `numbers` (B,) names its group; without, rows are compared.
-    `custom_generate` samples where prompts cannot be shared; `log_probs` is filled as `decode_groups` does.
+    `custom_generate` samples where prompts cannot be shared; `log_probs` is filled, and `noise` draws, as in
+    `decode_groups`.
     """
     told: dict[str, Any] = {} if log_probs is None else {"log_probs": log_probs}
+    told |= {} if noise is None else {"noise": noise}
     rows, reason = _rows(family_of(model), inputs, images, numbers)
     if reason := _why_not_sample(generation_config) or reason:
         _say_once(f"sampling runs without prefix sharing: {reason}")

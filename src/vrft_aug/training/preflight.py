@@ -37,7 +37,7 @@ def check_run(recipe: Recipe, policy: Policy) -> tuple[list[tuple[TaskSet, ...]]
     for stage in recipe.stages:
         check_precision(stage, recipe.model)
         settings = sft_settings if stage.method == "sft" else grpo_settings
-        settings(stage, policy, Path(), recipe.seed)
+        settings(stage, policy, Path(), recipe.seed, recipe.parallel)
     tasksets = [tuple(_taskset(recipe, part, policy) for part in stage.parts()) for stage in recipe.stages]
     for parts in tasksets:
         for taskset in parts:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
+from vrft_aug.processes import is_main
 from vrft_aug.run.layout import METRICS, ROLLOUTS
 from vrft_aug.run.logs import append_lines, read_lines
 from vrft_aug.training.alarms import AlarmBell
@@ -22,7 +23,10 @@ LEFT_OUT = ("rewards/reward/mean", "rewards/reward/std", "epoch", "num_tokens", 
 
 
 class RunLog(TrainerCallback):  # type: ignore[misc]
-    """Writes metrics, rollouts and alarms, flushed before the checkpoint of the same step is made."""
+    """Writes metrics, rollouts and alarms, flushed before the checkpoint of the same step is made.
+
+    The main process alone does, and its figures are those of all processes.
+    """
 
     def __init__(self, stage: str, run: Path, buffer: RolloutBuffer | None = None) -> None:
         self.stage = stage
@@ -34,12 +38,14 @@ class RunLog(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Start the clock of the first step; what an interrupted run has logged is taken up."""
+        if not is_main():
+            return
         self.since = time.monotonic()
         self.bell = AlarmBell(self.stage, self.run, read_lines(self.run / METRICS))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any) -> None:
         """One line for a step; the trainer's summary at the end has no loss and is passed over."""
-        if "loss" not in logs:
+        if "loss" not in logs or not is_main():
             return
         now = time.monotonic()
         line = {"stage": self.stage, "step": state.global_step, "seconds": round(now - self.since, 3)}

@@ -22,6 +22,7 @@ from vrft_aug.policy.load import Policy, load_policy, model_without_weights
 from vrft_aug.policy.out_of_memory import ran_out_of_memory
 from vrft_aug.policy.random_numbers import same_random_numbers
 from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.recipe.parallel_config import ONE_EACH, ParallelConfig
 from vrft_aug.recipe.rollouts_config import RolloutsConfig
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.recipe.stage_config import StageConfig
@@ -43,7 +44,7 @@ def rehearse_stages(recipe: Recipe, tasksets: list[tuple[TaskSet, ...]], policy:
     """
     with same_random_numbers():
         for index, (stage, parts) in enumerate(zip(recipe.stages, tasksets, strict=True)):
-            _rehearse(stage, parts, policy, recipe.model, stage_seed(recipe.seed, index))
+            _rehearse(stage, parts, policy, recipe.model, stage_seed(recipe.seed, index), recipe.parallel)
 
 
 def rehearse_without_model(stage: StageConfig, tasksets: tuple[TaskSet, ...]) -> None:
@@ -70,13 +71,18 @@ def rehearse_lora(config: ModelConfig) -> None:
 
 
 def _rehearse(
-    stage: StageConfig, tasksets: tuple[TaskSet, ...], policy: Policy, model: ModelConfig, seed: int
+    stage: StageConfig,
+    tasksets: tuple[TaskSet, ...],
+    policy: Policy,
+    model: ModelConfig,
+    seed: int,
+    parallel: ParallelConfig = ONE_EACH,
 ) -> None:
     adapted = hasattr(policy.model, "peft_config")
     with tempfile.TemporaryDirectory(prefix="vrft-rehearsal-") as place:
         folder = Path(place)
         stage = stage.model_copy(update={"rollouts": RolloutsConfig()})  # vLLM starts slowly
-        job = StageJob(stage, model, tasksets, folder, folder / "stage", seed, Console(quiet=True))
+        job = StageJob(stage, model, tasksets, folder, folder / "stage", seed, Console(quiet=True), parallel)
         try:
             trainer = METHODS[stage.method](replace(policy, sizes={}), job).trainer
             trainer.create_optimizer_and_scheduler(num_training_steps=stage.steps)

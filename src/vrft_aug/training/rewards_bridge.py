@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
-from vrft_aug.nouns import ABSTAINED, FailureReason, Score
+from vrft_aug.nouns import ABSTAINED, FailureReason, Rollout, Score
+from vrft_aug.policy.together import gather_all
+from vrft_aug.processes import is_main
 from vrft_aug.run.rollout_lines import line_of
-from vrft_aug.training.mixture import RowScorer, term_means
+from vrft_aug.training.mixture import Mixture, RowScorer, term_means
 from vrft_aug.training.monitors import Judged, by_knowledge, monitor
 
 if TYPE_CHECKING:  # it imports transformers, which `vrft score` does not need
@@ -38,7 +40,8 @@ def reward_function(
     The data set's column `row` says which question of the stage a completion answers. Every term is logged
     as `rewards/<term>`, the mean over the completions it applies to, every reason for a missing answer as
     `failures/<reason>`, a share of all completions, and in a stage of several tasks the mean total of each as
-    `tasks/<task>`. What goes wrong in scoring stops the run.
+    `tasks/<task>`. What goes wrong in scoring stops the run. Each process scores its own completions; figures
+    and lines are of those of all, in the main process, and thresholds move by them, in every one.
     """
 
     def reward(
@@ -49,32 +52,55 @@ def reward_function(
         log_metric: Callable[[str, float], None],
         **_: Any,
     ) -> list[float]:
-        scores, judged = [], []
-        for completion, ids, index in zip(completions, completion_ids, row, strict=True):
-            rollout, score = row_scorer.score(index, completion[0]["content"], ids)
+        own = [
+            (index, *row_scorer.score(index, completion[0]["content"], ids))
+            for completion, ids, index in zip(completions, completion_ids, row, strict=True)
+        ]
+        whole = gather_all(own)
+        if is_main():
             # The rollouts of a step are made before it counts as done.
-            step, mixture = trainer_state.global_step + 1, row_scorer.mixture
-            line = line_of(stage, step, mixture.task(index), mixture.case(index), rollout, score)
-            buffer.lines.append(line if mixture.told(index) else {**line, "told": False})
-            scores.append(score)
-            part = mixture.tasksets[mixture.place(index)[0]]
-            judged.append(
-                Judged(index, part.task, mixture.case(index), mixture.prompt(index), rollout, score)
-            )
-        metrics = step_metrics(scores) | thresholds.figures() | monitor(judged)
-        if len(row_scorer.scorers) > 1:
-            metrics |= task_metrics([row_scorer.mixture.task(index) for index in row], scores)
-        if any(taskset.untold for taskset in row_scorer.mixture.tasksets):
-            metrics |= by_knowledge(judged)
-        for name, value in metrics.items():
-            log_metric(name, value)
-        thresholds.after_round(
-            term_means(row_scorer.mixture, row_scorer.drawn or list(zip(row, scores, strict=True)))
-        )
+            buffer.lines += [
+                _line(stage, trainer_state.global_step + 1, row_scorer.mixture, *one) for one in whole
+            ]
+            for name, value in _figures(row_scorer.mixture, thresholds, whole).items():
+                log_metric(name, value)
+        drawn = row_scorer.drawn or [(index, score) for index, _, score in whole]
+        thresholds.after_round(term_means(row_scorer.mixture, drawn))
         row_scorer.end_round()
-        return [score.total for score in scores]
+        return [score.total for _, _, score in own]
 
     return reward
+
+
+def _line(
+    stage: str, step: int, mixture: Mixture, index: int, rollout: Rollout, score: Score
+) -> dict[str, Any]:
+    line = line_of(stage, step, mixture.task(index), mixture.case(index), rollout, score)
+    return line if mixture.told(index) else {**line, "told": False}
+
+
+def _figures(
+    mixture: Mixture, thresholds: Thresholds, whole: Sequence[tuple[int, Rollout, Score]]
+) -> dict[str, float]:
+    """All figures of a step by their names."""
+    scores = [score for _, _, score in whole]
+    judged = [
+        Judged(
+            index,
+            mixture.tasksets[mixture.place(index)[0]].task,
+            mixture.case(index),
+            mixture.prompt(index),
+            rollout,
+            score,
+        )
+        for index, rollout, score in whole
+    ]
+    figures = step_metrics(scores) | thresholds.figures() | monitor(judged)
+    if len(mixture.tasksets) > 1:
+        figures |= task_metrics([mixture.task(index) for index, _, _ in whole], scores)
+    if any(taskset.untold for taskset in mixture.tasksets):
+        figures |= by_knowledge(judged)
+    return figures
 
 
 def task_metrics(tasks: Sequence[str], scores: Sequence[Score]) -> dict[str, float]:

@@ -9,8 +9,11 @@ import torch
 
 from vrft_aug.errors import UserError
 from vrft_aug.policy.load import Policy
+from vrft_aug.processes import process_count
+from vrft_aug.recipe.parallel_config import ONE_EACH, ParallelConfig
 from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.training.loggers import logger_defaults
+from vrft_aug.training.parallel import parallel_settings
 from vrft_aug.training.rollout_settings import engine_settings
 from vrft_aug.training.stage_settings import accumulation, check_trainer
 from vrft_aug.training.vllm_rollouts import sampling_arguments
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
 LARGE_MODEL = 100_000_000  # parameters from which memory matters more than time
 
 
-def sft_settings(stage: StageConfig, policy: Policy, folder: Path, seed: int) -> SFTConfig:
+def sft_settings(
+    stage: StageConfig, policy: Policy, folder: Path, seed: int, parallel: ParallelConfig = ONE_EACH
+) -> SFTConfig:
     """trl.SFTConfig of a stage: one optimiser step is `prompts_per_step` cases.
 
     Raises UserError for settings that TRL does not know or that do not fit each other.
@@ -30,17 +35,23 @@ def sft_settings(stage: StageConfig, policy: Policy, folder: Path, seed: int) ->
 
     steps = accumulation(stage)
     fixed = {
-        "per_device_train_batch_size": stage.prompts_per_step // steps,
+        "per_device_train_batch_size": stage.prompts_per_step // steps // process_count(),
         "train_sampling_strategy": "sequential",
     }
     # Nothing is truncated by default: prompts that are too long are refused before training.
     settings: SFTConfig = _build(
-        SFTConfig, stage, policy, {"max_length": None}, _common(stage, policy, folder, seed) | fixed
+        SFTConfig,
+        stage,
+        policy,
+        {"max_length": None},
+        _common(stage, policy, folder, seed) | parallel_settings(parallel) | fixed,
     )
     return settings
 
 
-def grpo_settings(stage: StageConfig, policy: Policy, folder: Path, seed: int) -> GRPOConfig:
+def grpo_settings(
+    stage: StageConfig, policy: Policy, folder: Path, seed: int, parallel: ParallelConfig = ONE_EACH
+) -> GRPOConfig:
     """trl.GRPOConfig of a stage: one optimiser step is `prompts_per_step` x `generations` completions.
 
     Without `gradient_accumulation_steps` in the recipe a step is one forward and backward pass. Raises
@@ -50,7 +61,7 @@ def grpo_settings(stage: StageConfig, policy: Policy, folder: Path, seed: int) -
 
     rollouts = stage.prompts_per_step * stage.generations
     fixed = {
-        "per_device_train_batch_size": rollouts // accumulation(stage),
+        "per_device_train_batch_size": rollouts // accumulation(stage) // process_count(),
         "num_generations": stage.generations,
         "max_completion_length": stage.max_new_tokens,
         "shuffle_dataset": False,
@@ -58,7 +69,13 @@ def grpo_settings(stage: StageConfig, policy: Policy, folder: Path, seed: int) -
     }
     if stage.rollouts.engine == "vllm":
         fixed["generation_kwargs"] = sampling_arguments(policy, stage.trainer.get("generation_kwargs") or {})
-    settings: GRPOConfig = _build(GRPOConfig, stage, policy, {}, _common(stage, policy, folder, seed) | fixed)
+    settings: GRPOConfig = _build(
+        GRPOConfig,
+        stage,
+        policy,
+        {},
+        _common(stage, policy, folder, seed) | parallel_settings(parallel) | fixed,
+    )
     # A checkpoint inside a round would lose the completions that the rest of the round trains on.
     steps, _, _ = generation_round(stage, settings)
     settings.save_steps = -(-stage.save_steps // steps) * steps
@@ -91,6 +108,7 @@ def _common(stage: StageConfig, policy: Policy, folder: Path, seed: int) -> dict
         "max_steps": stage.steps,
         "save_strategy": "steps",
         "save_steps": stage.save_steps,
+        "save_total_limit": None,  # see checkpoint_mark.py
         "logging_strategy": "steps",
         "logging_steps": 1,
         "remove_unused_columns": False,
@@ -105,7 +123,6 @@ def _build(
     """The config object: general defaults < `defaults` < the user's `trainer` < `fixed`."""
     general = {
         "report_to": "none",
-        "save_total_limit": 2,
         "bf16": policy.dtype == torch.bfloat16,
         "gradient_checkpointing": policy.model.num_parameters() > LARGE_MODEL,
         "dataloader_pin_memory": policy.device.type == "cuda",

@@ -15,11 +15,13 @@ from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.targets import target_completion
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.case_dataset import CaseDataset
+from vrft_aug.training.checkpoint_mark import CheckpointMark
 from vrft_aug.training.job import BuiltStage, StageJob, freeze_parts, trainer_row
 from vrft_aug.training.order import case_order, with_dropout
 from vrft_aug.training.picture_server import serve_pictures
 from vrft_aug.training.progress import ProgressBar, RunLog
 from vrft_aug.training.settings import sft_settings
+from vrft_aug.training.stop_signal import StopSignal
 from vrft_aug.training.stopped import Soundness
 
 
@@ -36,20 +38,21 @@ def build_sft(policy: Policy, job: StageJob) -> BuiltStage:
     opened = opened_thinking(policy.processor, policy.name)
     row_of = partial(_row, replace(policy, model=None), taskset, opened)
     log, bar = RunLog(stage.name, job.run), ProgressBar(stage.name, stage.steps, job.console)
+    signal = StopSignal(stage.name)
     trainer = SFTTrainer(
         model=policy.model,
-        args=sft_settings(stage, policy, job.folder, job.seed),
+        args=sft_settings(stage, policy, job.folder, job.seed, job.parallel),
         train_dataset=CaseDataset(order, row_of),
         processing_class=policy.processor,
         peft_config=lora_config(job.model),
-        callbacks=[log, bar, Soundness(stage, job.folder)],
+        callbacks=[log, bar, signal, Soundness(stage, job.folder), CheckpointMark(stage, job.folder)],
     )
     freeze_parts(trainer.model, job)
     _serve_features(trainer)
     serve_pictures(
         trainer, "data_collator", job, lambda row: taskset.prompts[row % len(taskset.prompts)].images
     )
-    return BuiltStage(trainer, log, bar)
+    return BuiltStage(trainer, log, bar, signal)
 
 
 def _serve_features(trainer: Any) -> None:

@@ -10,9 +10,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from vrft_aug.errors import UserError, nearest, shown
+from vrft_aug.processes import process_count
 from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.stage_config import OWNED_BY_RECIPE, StageConfig
 from vrft_aug.training.library_settings import ConfigName, Range, check_settings, known_settings
+from vrft_aug.training.parallel import check_split
 
 # Settings that the logs and the exact resume rest on, in addition to those that the recipe owns.
 FIXED = {
@@ -31,11 +33,11 @@ FIXED = {
     "restore_callback_states_from_checkpoint": "nothing (a resumed run restores what it needs)",
 }
 # Settings of TRL that a run has no place for; their defaults are accepted.
-ONE_PROCESS = "a run is one process"
+IN_PARALLEL = "parallel in the recipe says how processes share a run"
 JUDGED_AFTER = "the recipe's evaluation judges the model, after training"
 STAYS_HERE = "a run stays on this machine"
 NO_PLACE = {
-    **dict.fromkeys(("fsdp", "fsdp_config", "deepspeed", "parallelism_config", "local_rank"), ONE_PROCESS),
+    **dict.fromkeys(("fsdp", "fsdp_config", "deepspeed", "parallelism_config", "local_rank"), IN_PARALLEL),
     **dict.fromkeys(
         ("eval_strategy", "eval_on_start", "do_eval", "do_predict", "load_best_model_at_end"), JUDGED_AFTER
     ),
@@ -162,10 +164,17 @@ def _unvouched(given: Mapping[str, Any], vouched: Mapping[str, Any]) -> bool:
 
 
 def accumulation(stage: StageConfig) -> int:
-    """The micro-batches of an optimiser step; UserError where they do not divide its completions."""
+    """The micro-batches of an optimiser step in each process.
+
+    UserError where they and the processes do not divide its completions.
+    """
+    processes = process_count()
+    check_split(stage, processes)
     batch, what = stage.prompts_per_step, "prompts_per_step"
     if stage.method == "grpo":
         batch, what = batch * stage.generations, "prompts_per_step x generations"
+    if processes > 1:
+        batch, what = batch // processes, f"{what} / {processes} processes"
     steps = stage.trainer.get("gradient_accumulation_steps", 1)
     if not isinstance(steps, int) or steps < 1 or batch % steps:
         raise UserError(

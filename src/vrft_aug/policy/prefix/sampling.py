@@ -15,6 +15,7 @@ from vrft_aug.policy.prefix.decoder_step import agrees, decoder_step, held
 from vrft_aug.policy.prefix.decoding import DecodingAttention
 from vrft_aug.policy.prefix.families import family_of
 from vrft_aug.policy.prefix.packing import Completions, pack, sequence_inputs
+from vrft_aug.policy.row_noise import RowNoise, draw
 
 
 def decode_groups(
@@ -25,6 +26,7 @@ def decode_groups(
     generation_config: Any,
     group: torch.Tensor,
     log_probs: list[torch.Tensor] | None = None,
+    noise: RowNoise | None = None,
     **state: Any,
 ) -> torch.Tensor:
     """Continue prompt `group[b]` for every row b; returns the sequences (B, P + new tokens).
@@ -32,7 +34,8 @@ def decode_groups(
     `input_ids` (U, P) are the unique prompts, padded on the left; `group` (B,) may name a prompt any number
     of times. Greedy or sampled as `generation_config` says. A finished sequence leaves the batch at once, and
     is padded on the right in what is returned. `log_probs` gets one tensor (B, new tokens): of each token in
-    the distribution that it was drawn from.
+    the distribution that it was drawn from. With `noise` each row is drawn by numbers of its own, whatever
+    else is in the batch; without, by torch's.
     """
     first = length = input_ids.shape[1]
     logits, position, attention = _prefill(model, {**state, "input_ids": input_ids}, group)
@@ -45,7 +48,10 @@ def decode_groups(
     with attending(model, attention):
         while True:
             scores = logits_processor(running[:, :length], logits.float())
-            token, probability = _draw(scores, generation_config.do_sample)
+            chance = (
+                noise.of(live, length - first) if noise is not None and generation_config.do_sample else None
+            )
+            token, probability = _draw(scores, generation_config.do_sample, chance)
             told[slice(None) if live is None else live, length - first] = probability
             running[:, length] = token
             length += 1
@@ -101,8 +107,15 @@ def _prefill(
     return logits, packed.after[group], DecodingAttention(attention.kept, packed.prompts, group)
 
 
-def _draw(scores: torch.Tensor, sample: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """A token (B,) from scores (B, V), and its probability."""
+def _draw(
+    scores: torch.Tensor, sample: bool, chance: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A token (B,) from scores (B, V), and its probability; by `chance` (B,) in [0, 1) or by torch."""
     probabilities = scores.softmax(dim=-1)
-    chosen = torch.multinomial(probabilities, num_samples=1) if sample else scores.argmax(-1, keepdim=True)
+    if chance is not None:
+        chosen = draw(probabilities, chance)
+    elif sample:
+        chosen = torch.multinomial(probabilities, num_samples=1)
+    else:
+        chosen = scores.argmax(-1, keepdim=True)
     return chosen.squeeze(1), probabilities.gather(1, chosen).squeeze(1)
