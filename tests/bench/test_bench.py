@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from vrft_aug.bench import losses_cost, suite
-from vrft_aug.bench.presets import ACCUMULATE, PAPER, PRESETS, QUICK, SHORT, shapes_of
+from vrft_aug.bench.presets import ACCUMULATE, PAPER, PRESETS, QUICK, SHORT, THREE_BILLION, shapes_of
 from vrft_aug.cli import app
 from vrft_aug.errors import UserError
 
@@ -102,9 +103,22 @@ def test_wrong_use_is_told_in_a_line(
     assert not Path("page.md").exists()
 
 
+@pytest.mark.parametrize("also", [[], ["--losses"]], ids=["steps", "losses"])
+def test_the_shape_of_a_gpu_is_refused_without_one(
+    also: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    file = tmp_path / "gpu.json"
+    ran = CliRunner().invoke(app, ["bench", "--preset", "gpu", "--json", str(file), *also])
+    assert ran.exit_code == 2 and "torch finds no CUDA device here" in ran.output
+    assert not file.exists()
+
+
 def test_presets() -> None:
     assert shapes_of("all")[:3] == (PAPER, SHORT, ACCUMULATE)
     assert ACCUMULATE.name == "P600 C96 G8 small, accumulation 8, checkpointing"
+    assert shapes_of("gpu") == (THREE_BILLION,) and THREE_BILLION not in shapes_of("all")
+    assert THREE_BILLION.name == "P600 C128 G8 3B, adapter over bfloat16, checkpointing, cuda"
     assert len(set(shapes_of("all"))) == len(shapes_of("all"))
     assert {shape.generations for shape in PRESETS["group"]} == {4, 8, 16, 32}
     assert suite.token_limit(600, 96, 8) == pytest.approx(4.07, abs=0.01)

@@ -33,7 +33,7 @@ def losses_cost(shape: Shape, pairs: int, tell: Callable[[str], None]) -> dict[s
     """
     with tempfile.TemporaryDirectory() as folder:
         settings = [None, *(VisualTerms(*own, SEED) for own in ARMS.values())]
-        trainers = [make_trainer(shape, True, Path(folder), visual=(own,)) for own in settings]
+        trainers = [make_trainer(shape, True, Path(folder), shape.device, visual=(own,)) for own in settings]
         watches = [watched(trainer) for trainer in trainers]
         turns: list[list[float]] = []
         for turn in range(pairs + 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from vrft_aug.errors import UserError
 
@@ -21,6 +21,7 @@ class Shape:
     accumulation: int = 1  # micro-batches of a step
     checkpointing: bool = False  # activations are computed anew in the backward pass, in both arms
     adapter: bool = False  # a LoRA adapter over a bfloat16 base is trained, instead of all weights in float32
+    device: Literal["cpu", "cuda"] = "cpu"  # that it is measured on
 
     @property
     def name(self) -> str:
@@ -30,7 +31,9 @@ class Shape:
             name += f", accumulation {self.accumulation}"
         if self.adapter:
             name += ", adapter over bfloat16"
-        return f"{name}, checkpointing" if self.checkpointing else name
+        if self.checkpointing:
+            name += ", checkpointing"
+        return name if self.device == "cpu" else f"{name}, {self.device}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,9 @@ THREE_BILLION = Shape(  # for a GPU
     size="3B",
     checkpointing=True,
     adapter=True,
+    device="cuda",
 )
+GPU_PRESETS: dict[str, tuple[Shape, ...]] = {"gpu": (THREE_BILLION,)}  # `all` leaves them out
 QUICK = Shape(prompt=180, completion=24, generations=8, prompts=1)
 
 
@@ -90,6 +95,7 @@ def shapes_of(preset: str) -> tuple[Shape, ...]:
     """The shapes of a preset, or of every preset for `all`."""
     if preset == "all":
         return tuple(dict.fromkeys(shape for shapes in PRESETS.values() for shape in shapes))
-    if preset not in PRESETS:
-        raise UserError(f"--preset {preset!r} is not known; expected one of {', '.join(PRESETS)} or all")
-    return PRESETS[preset]
+    known = PRESETS | GPU_PRESETS
+    if preset not in known:
+        raise UserError(f"--preset {preset!r} is not known; expected one of {', '.join(known)} or all")
+    return known[preset]

@@ -16,6 +16,7 @@ from vrft_aug.bench.memory import peak_memory
 from vrft_aug.bench.presets import Shape
 from vrft_aug.bench.profile import profile_step
 from vrft_aug.bench.timing import compare, timed_step, watched
+from vrft_aug.errors import UserError
 
 RATIOS = {
     "step_ratio": ("sampling", "scoring", "forward", "backward", "optimiser", "other"),
@@ -50,10 +51,23 @@ def run_bench(
     }
 
 
+def refuse_without_gpu(shapes: Sequence[Shape]) -> None:
+    """UserError where a shape is for a GPU and torch finds none."""
+    import torch
+
+    if any(shape.device == "cuda" for shape in shapes) and not torch.cuda.is_available():
+        raise UserError(
+            "--preset gpu is a step of a model of 3.75 thousand million parameters, and torch finds no CUDA "
+            "device here; run it on a machine with a GPU, or choose paper, short or accumulate"
+        )
+
+
 def measure(shape: Shape, pairs: int, profile: bool) -> dict[str, Any]:
     """Times by part and arm, ratios pair by pair, tokens and differences of one shape."""
     with tempfile.TemporaryDirectory() as folder:
-        stock, shared = trainers = [make_trainer(shape, arm, Path(folder)) for arm in (False, True)]
+        stock, shared = trainers = [
+            make_trainer(shape, arm, Path(folder), shape.device) for arm in (False, True)
+        ]
         watches = [watched(trainer) for trainer in trainers]
         steps: list[list[dict[str, float]]] = []
         for pair in range(pairs + 1):
@@ -62,7 +76,8 @@ def measure(shape: Shape, pairs: int, profile: bool) -> dict[str, Any]:
             steps.append([times[0], times[1]])
         del steps[0]  # the warm-up
         differences = compare(stock, shared)
-        shares = profile_step(shared, seed=pairs) if profile else None
+        # The profile is of operations on a CPU.
+        shares = profile_step(shared, seed=pairs) if profile and shape.device == "cpu" else None
         parameters = sum(p.numel() for p in stock.model.parameters())
         lengths = [int(n) for batch in stock._buffered_inputs for n in batch["prompt_mask"].sum(dim=1)]
     ratios = {
@@ -128,6 +143,7 @@ def _environment() -> dict[str, Any]:
         "versions": {name: version(name) for name in ("vrft-aug", "torch", "transformers", "trl")},
         "python": platform.python_version(),
         "processor": platform.machine(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # after the run; its own included

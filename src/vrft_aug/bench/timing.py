@@ -27,11 +27,13 @@ class Stopwatch:
     @contextmanager
     def timing(self, name: str) -> Iterator[None]:
         """Add the time that this is open to `name`."""
+        _wait()
         start = time.perf_counter()
         self._inner.append(0.0)
         try:
             yield
         finally:
+            _wait()
             spent = time.perf_counter() - start
             self.seconds[name] += spent - self._inner.pop()
             self._inner[-1] += spent
@@ -46,6 +48,12 @@ class Stopwatch:
                 return stock(*args, **kwargs)
 
         setattr(owner, method, timed)
+
+
+def _wait() -> None:
+    """A GPU works on while Python goes ahead."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def watched(trainer: Any) -> Stopwatch:

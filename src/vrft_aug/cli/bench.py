@@ -17,7 +17,7 @@ def bench(
         list[Path] | None, typer.Argument(metavar="[FILE]...", help="Saved results, for --markdown.")
     ] = None,
     preset: Annotated[
-        str, typer.Option(help="Shapes: paper, short, accumulate, group, size, length, or all of them.")
+        str, typer.Option(help="Shapes: paper, short, accumulate, group, size, length, all of them, or gpu.")
     ] = "short",
     quick: Annotated[bool, typer.Option("--quick", help="One small shape, in under 45 seconds.")] = False,
     pairs: Annotated[int, typer.Option(min=1, help="Timed pairs of steps for each shape.")] = 5,
@@ -47,9 +47,10 @@ def bench(
         shapes = (QUICK,) if quick else shapes_of(preset)
 
         from vrft_aug.bench.losses_cost import losses_cost  # takes seconds: a wrong option is told before
-        from vrft_aug.bench.suite import run_bench
+        from vrft_aug.bench.suite import refuse_without_gpu, run_bench
         from vrft_aug.files import write_text
 
+        refuse_without_gpu(shapes)
         if losses:
             result = {"losses": [losses_cost(shape, 2 if quick else pairs, typer.echo) for shape in shapes]}
         else:
