@@ -44,9 +44,9 @@ LIMITS = """## What limits it
   own forward once; other families, models under autocast, and adapters on bfloat16 decode by their own.
 - Few completions, long ones, or a short prompt leave little to share: the tables above.
 - Left aside: repeating the prompt's keys for each completion (simpler, but it copies P keys G times in each
-  layer; sliding windows on a CPU still do it, and other devices where `flex_attention` is not exact). Not tried, from reading the code: transformers'
-  continuous batching (TRL passes it token ids alone, so no images) and static caches (masks over their whole
-  length, and rows cannot leave)."""
+  layer; sliding windows on a CPU still do it, and other devices where `flex_attention` is not exact). Not
+  tried, from reading the code: transformers' continuous batching (TRL passes it token ids alone, so no
+  images) and static caches (masks over their whole length, and rows cannot leave)."""
 
 GPU = """## On a GPU
 
