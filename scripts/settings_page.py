@@ -29,6 +29,7 @@ from vrft_aug.evaluation.meanings import HEADLINES, MEANINGS
 from vrft_aug.nouns import TaskKind
 from vrft_aug.recipe import (
     curriculum_config,
+    look_config,
     model_config,
     parallel_config,
     perception_config,
@@ -69,6 +70,7 @@ RECIPE = {
     "`stages[].perception_loss`": perception_config.PerceptionLoss,
     "`stages[].token_weights`": perception_config.TokenWeights,
     "`stages[].rollouts`": rollouts_config.RolloutsConfig,
+    "`stages[].look`": look_config.LookProbe,
     "`evaluation`": schema.EvaluationConfig,
     "`parallel`": parallel_config.ParallelConfig,
 }
@@ -125,6 +127,7 @@ TOLD = {
     "StageConfig.generations": "completions of a prompt (grpo)",
     "StageConfig.max_new_tokens": "of a completion",
     "StageConfig.save_steps": "steps between checkpoints",
+    "StageConfig.look": "see `stages[].look`",
     "StageConfig.dynamic_sampling": "see `stages[].dynamic_sampling`",
     "StageConfig.perception_loss": "see `stages[].perception_loss`",
     "StageConfig.token_weights": "see `stages[].token_weights`",

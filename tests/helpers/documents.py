@@ -28,7 +28,7 @@ SETTINGS = sorted(  # what else tells of paths and modules
 # The first part of what looks like a path of ours and is the reader's own, or none at all.
 THEIRS = ("~", ".venv", "runs", "mine", "idrid", "models", "thresholds", "utils.py")
 RUN_FOLDER = ("model/", "checkpoints/")
-METRICS = ("dynamic_sampling/", "monitor/", "rewards/", "failures/")  # prefixes of their names
+METRICS = ("dynamic_sampling/", "monitor/", "rewards/", "failures/", "look/")  # prefixes of their names
 SUFFIXES = (".py", ".md", ".yaml", ".yml", ".html", ".txt", ".toml", ".png")
 PATH = re.compile(r"(?<![\w/.:@~${}<>*-])[\w.~-]+(?:/[\w.-]+)*/?(?![\w{}<*])")
 BLOCK = re.compile(r"```.*?\n(.*?)```", flags=re.DOTALL)

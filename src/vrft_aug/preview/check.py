@@ -21,6 +21,7 @@ from vrft_aug.tasks.constant_answers import ConstantAnswers, taskset_constants
 from vrft_aug.tasks.demonstrations import with_demonstrations
 from vrft_aug.tasks.frames import frames_without_model
 from vrft_aug.tasks.label_coverage import refuse_unused_labels
+from vrft_aug.tasks.look_probe import look_probe
 from vrft_aug.tasks.pictures_needed import refuse_without_pictures
 from vrft_aug.tasks.taskset import TaskSet, load_taskset, stage_scorer
 from vrft_aug.training.curriculum import curriculum_notes
@@ -86,6 +87,7 @@ def check_all(recipe: Recipe, output: Path, decode: bool = False) -> tuple[list[
             told = tuple(Note(sentence) for sentence in curriculum_notes(stage, own))
             parts[-len(own)] = replace(parts[-len(own)], notes=(*parts[-len(own)].notes, *told))
         tasksets.append(tuple(own))
+        look_probe(recipe, stage, space)  # refuses what a look monitor could not be asked
     wanted = recipe.evaluation
     with collecting() as notes:
         taskset = load_taskset(recipe, wanted.task, wanted.split, wanted.injection, space, wanted.limit)

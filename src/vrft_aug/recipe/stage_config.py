@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, field_vali
 
 from vrft_aug.data.settings import Strict
 from vrft_aug.recipe.curriculum_config import Curriculum
+from vrft_aug.recipe.look_config import LookProbe
 from vrft_aug.recipe.perception_config import PerceptionLoss, TokenWeights
 from vrft_aug.recipe.rollouts_config import PREFIX, RolloutsConfig
 from vrft_aug.recipe.task_config import Injection
@@ -93,6 +94,7 @@ class StageConfig(Strict):
     perception_loss: PerceptionLoss = PerceptionLoss()
     token_weights: TokenWeights = TokenWeights()
     rollouts: RolloutsConfig = RolloutsConfig()  # grpo: what draws the completions, see `stages[].rollouts`
+    look: LookProbe = LookProbe()
     prefix_sharing: bool = True  # grpo: compute each prompt once per group; off is the stock trainer
     # trl.GRPOConfig or trl.SFTConfig settings under their own names
     trainer: dict[str, Any] = Field(default_factory=dict)

@@ -16,6 +16,7 @@ TERM = "rewards/"
 FAILURE = "failures/"
 TASK = "tasks/"
 THRESHOLD = "thresholds/"
+LOOKING = "look/"
 # What a panel shows: its title, and the logged names that belong in it (a trailing slash: all below it).
 PANELS = (
     ("Reward", ("reward",)),
@@ -23,6 +24,8 @@ PANELS = (
     ("Total reward by task", (TASK,)),
     ("Tightening thresholds", (THRESHOLD,)),
     ("Loss", ("loss",)),
+    ("Right with the true, a blank, another's picture", ("look/right", "look/blank", "look/another")),
+    ("Looking", ("look/reliance", "look/unchanged", "look/lesion_reliance")),
     ("Groups without variance", ("monitor/flat_groups",)),  # TRL's own share misses some by rounding
     ("Groups without variance as drawn", ("dynamic_sampling/flat_groups",)),
     ("Completions drawn in their place", ("dynamic_sampling/extra_rollouts",)),
@@ -140,5 +143,5 @@ def _series(lines: Sequence[Mapping[str, Any]], name: str, over: str) -> Series:
     """Leaves out the points that were not logged, or not as a number."""
     points = [(line[over], line[name]) for line in lines if isinstance(line.get(name), int | float)]
     values = np.array(points, dtype=np.float64).reshape(-1, 2)
-    grouped = [prefix for prefix in (TERM, FAILURE, TASK, THRESHOLD) if name.startswith(prefix)]
+    grouped = [prefix for prefix in (TERM, FAILURE, TASK, THRESHOLD, LOOKING) if name.startswith(prefix)]
     return Series(name.removeprefix(grouped[0]) if grouped else "", values[:, 0], values[:, 1])

@@ -156,7 +156,7 @@ def _named(view: View, views: Sequence[View]) -> bool:
 def _without(view: str, why: str, task: str, views: Sequence[View] | None, notes: list[str]) -> None:
     """Note that a view is left out; UserError where it was asked for."""
     if views is not None:
-        raise UserError(f"the view {view!r} cannot be had for task {task!r}: {why}; leave it out")
+        raise UserError(f"the view {view!r} cannot be had for task {task!r}: {why}; ask without it")
     notes.append(f"Without the view {view!r}: {why}.")
 
 

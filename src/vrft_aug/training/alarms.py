@@ -11,6 +11,7 @@ from typing import Any
 
 from vrft_aug.run.layout import ALARM_STEPS, ALARMS
 from vrft_aug.run.logs import append_lines, read_lines
+from vrft_aug.training.look_alarms import does_not_look, looks_away
 from vrft_aug.training.sampler_monitor import MEAN, SAMPLE_SIZE
 
 WINDOW = ALARM_STEPS
@@ -124,6 +125,8 @@ RULES: dict[str, Callable[[Sequence[Line]], str | None]] = {
     "sameness": sameness,
     "unreadable": unreadable,
     "sampler apart": sampler_apart,
+    "looks away": looks_away,
+    "does not look": does_not_look,
 }
 
 

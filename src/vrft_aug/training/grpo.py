@@ -23,6 +23,7 @@ from vrft_aug.training.curriculum import curriculum_notes, logged_groups, stage_
 from vrft_aug.training.dynamic import DynamicSampler
 from vrft_aug.training.job import BuiltStage, StageJob, freeze_parts, trainer_row
 from vrft_aug.training.loggers import LoggerPictures
+from vrft_aug.training.look_monitor import watch_looking
 from vrft_aug.training.mixture import Mixture, RowScorer
 from vrft_aug.training.order import with_dropout
 from vrft_aug.training.picture_server import serve_pictures
@@ -93,6 +94,7 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
         budget = stage.dynamic_sampling.budget if stage.dynamic_sampling.mode == "resample" else 0
         dropped = _dropped(job, mixture)
         DynamicSampler(row_scorer, row_of, stage.generations, budget, job.seed, dropped).install(trainer)
+    watch_looking(trainer, policy, job)
     return BuiltStage(trainer, log, bar, signal)
 
 

@@ -18,6 +18,7 @@ from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.parallel_config import ONE_EACH, ParallelConfig
 from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.run.layout import PARAMETERS, TENSORBOARD
+from vrft_aug.tasks.look_probe import Probe
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.loggers import keep_tensorboard
 from vrft_aug.training.progress import ProgressBar, RunLog
@@ -36,6 +37,7 @@ class StageJob:
     seed: int
     console: Console
     parallel: ParallelConfig = ONE_EACH
+    probe: Probe | None = None  # what the look monitor asks
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.tasks.demonstrations import taught_texts, with_demonstrations
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.label_coverage import refuse_unused_labels
+from vrft_aug.tasks.look_probe import look_probe
 from vrft_aug.tasks.pictures_needed import refuse_without_pictures
 from vrft_aug.tasks.taskset import TaskSet, evaluation_taskset, load_taskset, stage_scorer
 from vrft_aug.tasks.token_limits import check_picture_tokens
@@ -39,6 +40,10 @@ def check_run(recipe: Recipe, policy: Policy) -> tuple[list[tuple[TaskSet, ...]]
         settings = sft_settings if stage.method == "sft" else grpo_settings
         settings(stage, policy, Path(), recipe.seed, recipe.parallel)
     tasksets = [tuple(_taskset(recipe, part, policy) for part in stage.parts()) for stage in recipe.stages]
+    for stage in recipe.stages:
+        probe = look_probe(recipe, stage, policy.space)
+        if probe is not None:
+            check_lengths(policy, stage.place, probe.look.taskset, stage.max_new_tokens)
     for parts in tasksets:
         for taskset in parts:
             refuse_unused_labels(recipe, taskset.task, taskset.cases)

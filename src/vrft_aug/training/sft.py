@@ -17,6 +17,7 @@ from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.case_dataset import CaseDataset
 from vrft_aug.training.checkpoint_mark import CheckpointMark
 from vrft_aug.training.job import BuiltStage, StageJob, freeze_parts, trainer_row
+from vrft_aug.training.look_monitor import watch_looking
 from vrft_aug.training.order import case_order, with_dropout
 from vrft_aug.training.picture_server import serve_pictures
 from vrft_aug.training.progress import ProgressBar, RunLog
@@ -52,6 +53,7 @@ def build_sft(policy: Policy, job: StageJob) -> BuiltStage:
     serve_pictures(
         trainer, "data_collator", job, lambda row: taskset.prompts[row % len(taskset.prompts)].images
     )
+    watch_looking(trainer, policy, job)
     return BuiltStage(trainer, log, bar, signal)
 
 

@@ -16,6 +16,7 @@ from vrft_aug.processes import is_main
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import ALARMS, METRICS, ROLLOUTS, stage_model
 from vrft_aug.run.logs import cut_back
+from vrft_aug.tasks.look_probe import look_probe
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.checkpoints import keep_only, last_checkpoint, publish_model
 from vrft_aug.training.job import StageJob, run_trainer
@@ -50,6 +51,7 @@ def train_stage(
         seed=stage_seed(recipe.seed, index),
         console=console,
         parallel=recipe.parallel,
+        probe=look_probe(recipe, stage, policy.space),
     )
     built = METHODS[stage.method](policy, job)
     try:

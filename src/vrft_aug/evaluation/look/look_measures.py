@@ -60,7 +60,7 @@ def view_statistics(
         found[view, "answered"] = _placed(parts["answered", ""], of.places)
         if view != "true":
             found[view, "unchanged"] = _placed(unchanged(kind, own, of.rows), of.places)
-            if bank is not None and bank.findings:
+            if bank is not None and any(claims(row, bank) for row in own):
                 found[view, "claims_kept"] = _placed(claims_kept(own, of.rows, bank), of.places)
     main = SCORES[kind][0]
     kappa = [("kappa", "_kappa")] if "kappa" in SCORES[kind] else []
