@@ -387,8 +387,8 @@ def test_the_tiny_model_is_caught_when_it_is_paid_for_not_looking(tmp_path: Path
     def alarms(name: str, rewards: dict[str, Any]) -> set[str]:
         recipe = load_recipe("fundus-demo", ["evaluation.base=false", "evaluation.limit=4"]).model_dump()
         stage = recipe["stages"][1]
-        stage |= {"steps": 24, "look": {"every": 4, "cases": 24}, "rewards": rewards}
-        stage["trainer"] = {"learning_rate": 2e-4}
+        stage |= {"steps": 12, "prompts_per_step": 4, "rewards": rewards, "look": {"every": 3, "cases": 12}}
+        stage["trainer"] = {"learning_rate": 4e-4}
         train(Recipe.model_validate({**recipe, "stages": [stage]}), tmp_path / name)
         return {one["rule"] for one in read_lines(tmp_path / name / ALARMS)}
 
