@@ -23,6 +23,7 @@ from vrft_aug.policy.prefix.decoding import DecodingAttention
 from vrft_aug.policy.prefix.flex import Kind
 from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.selftest import attention_roads, verdict
+from vrft_aug.selftest.costs_of_a_step import counted
 from vrft_aug.selftest.equality import drawn_and_scored
 from vrft_aug.selftest.outcome import Finding, Machine, failure
 from vrft_aug.selftest.small_run import SFT, random_model, recipe_of
@@ -113,7 +114,7 @@ def test_the_three_billion_shape_is_one() -> None:
     from vrft_aug.bench.contenders import _model
 
     with torch.device("meta"):
-        model = _model(THREE_BILLION, None)
+        model = _model(THREE_BILLION)
     assert 3.4e9 < sum(weight.numel() for weight in model.parameters()) < 4.1e9
     assert model.dtype == torch.bfloat16 and SIZES["3B"].layers == 36
 
@@ -169,3 +170,16 @@ def test_roads_of_attention_are_compared_where_there_are_two(
     road, exact, speed = attention_roads.compared_roads(kind, packed)
     assert road.value == 1 and exact.passed and exact.value < 1e-6
     assert speed.value > 0 and "ms a layer" in speed.note
+
+
+def test_a_timed_step_comes_with_what_it_computed() -> None:
+    """What `vrft plan --selftest` paces a card by, of the shape that a GPU is tested with."""
+    figures = counted(THREE_BILLION, 3.5)
+    assert figures["step_seconds"] == 3.5
+    read, rows = THREE_BILLION.prompts * 600, THREE_BILLION.prompts * THREE_BILLION.generations
+    assert figures["decoding_calls"] == 36 * THREE_BILLION.completion
+    assert 2 * 3.4e9 * rows * 128 > figures["decoding_flops"] > 2 * 2.7e9 * rows * 128
+    assert figures["flops"] > 2 * 2.7e9 * (read + rows * 128)
+    finding = Finding("speed", "x", 2.0, 1.0, at_most=False, figures=figures)
+    (told,) = verdict.run_selftest(ModelConfig(device="cpu"), print, {"x": lambda _: [finding]})["checks"]
+    assert told["figures"] == figures

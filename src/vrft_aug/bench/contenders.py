@@ -11,6 +11,7 @@ import torch
 from vrft_aug.bench.presets import SIZES, Shape
 
 if TYPE_CHECKING:  # TRL takes seconds to import
+    from vrft_aug.policy.anatomy import Anatomy
     from vrft_aug.training.visual_terms import VisualTerms
 
 SEED = 7
@@ -62,7 +63,7 @@ def make_trainer(
     )
     maker = GRPOTrainer if visual is None else partial(PolicyTrainer, visual=visual[0])
     trainer = maker(
-        model=_model(shape, processor),
+        model=_model(shape),
         reward_funcs=_reward,
         args=config,
         train_dataset=CaseDataset(range(shape.prompts), _rows(shape, processor).__getitem__),
@@ -73,6 +74,16 @@ def make_trainer(
     if shared and not enable_prefix_sharing(trainer):
         raise RuntimeError("prefix sharing is off for the model of the benchmark")
     return trainer
+
+
+def shape_anatomy(shape: Shape) -> Anatomy:
+    """What the model of a shape is made of; its weights are not made."""
+    from vrft_aug.policy.counting import count_modules
+    from vrft_aug.recipe.model_config import ModelConfig
+
+    with torch.device("meta"):
+        model = _model(shape)
+    return count_modules(model, ModelConfig(lora={"r": 16} if shape.adapter else None))
 
 
 def _reward(completion_ids: list[list[int]], **_: Any) -> list[float]:
@@ -94,7 +105,7 @@ def _image_token(processor: Any) -> int:
     return int(processor.tokenizer.convert_tokens_to_ids(processor.image_token))
 
 
-def _model(shape: Shape, processor: Any) -> Any:
+def _model(shape: Shape) -> Any:
     """Random weights, so that no figure depends on what the embedded model has learned."""
     from transformers import AutoConfig, AutoModelForImageTextToText
 

@@ -20,7 +20,7 @@ from vrft_aug.policy.hardware import choose_device
 from vrft_aug.policy.out_of_memory import ran_out_of_memory
 from vrft_aug.policy.precision import weights_dtype
 from vrft_aug.recipe.model_config import ModelConfig
-from vrft_aug.recipe.model_files import read_model_files, refuse_wrong_load, refuse_wrong_name
+from vrft_aug.recipe.model_files import read_model_files, read_object, refuse_wrong_load, refuse_wrong_name
 from vrft_aug.recipe.model_folder import ADAPTER, adapter_folder, model_folder, with_base
 
 # What a folder must hold, one of each line.
@@ -133,36 +133,47 @@ def load_policy(config: ModelConfig, training: bool = False) -> Policy:
     )
 
 
-def model_without_weights(config: ModelConfig) -> Any:
+def model_without_weights(config: ModelConfig, whole: bool = True) -> Any:
     """The model's modules as its config.json describes them, on the meta device: no weights are read or made.
 
-    Raises UserError where the model's configuration cannot be read.
+    Unless the model must be `whole`, a folder with config.json alone will do. Raises UserError where the
+    model's configuration cannot be read.
     """
     from transformers import AutoConfig, AutoModelForImageTextToText
 
     quiet_libraries()
     config = with_base(config)
     shared = {k: v for k, v in config.load.items() if k in PROCESSOR_ARGUMENTS}
+    source = _source(config, whole)
     try:
-        described = AutoConfig.from_pretrained(
-            _source(config), trust_remote_code=config.trust_remote_code, **shared
-        )
+        described = AutoConfig.from_pretrained(source, trust_remote_code=config.trust_remote_code, **shared)
         with torch.device("meta"):
             return AutoModelForImageTextToText.from_config(
                 described, trust_remote_code=config.trust_remote_code
             )
     except (OSError, ValueError) as error:
+        if model_folder(config) is None and isinstance(error, OSError):
+            raise UserError(
+                f"model {config.name!r}: its config.json is neither on this disk nor to be had from the hub; "
+                "set model.name to a folder that holds it, or go where there is a network"
+            ) from None
         reason = " ".join(str(error).split())[:300].rstrip(".")
         raise UserError(f"model {config.name!r} cannot be described: {reason}") from None
 
 
-def _source(config: ModelConfig) -> str:
-    """What to give to from_pretrained; what a folder lacks is found here instead of in a failed download."""
+def _source(config: ModelConfig, whole: bool = True) -> str:
+    """What to give to from_pretrained; what a folder lacks is found here instead of in a failed download.
+
+    A model that need not be `whole` has at least its config.json.
+    """
     refuse_wrong_name(config)
     folder = model_folder(config)
     if folder is None:
         return config.name
-    read_model_files(folder, config.name)
+    if whole:
+        read_model_files(folder, config.name)
+    else:
+        read_object(folder / "config.json", f"model {config.name}")
     return str(folder)
 
 

@@ -62,6 +62,20 @@ def model_files(config: ModelConfig) -> ModelFiles | None:
     return read_model_files(folder, base.name)
 
 
+def files_without_weights(config: ModelConfig) -> ModelFiles | None:
+    """As `model_files`, of a folder that need not hold weights, nor all that training takes; 0 parameters.
+
+    Raises UserError where the name can be none, and where a folder holds no config.json of a model.
+    """
+    refuse_wrong_name(config)
+    base = with_base(config)
+    folder = model_folder(config)
+    if folder is None and (folder := _in_cache(base)) is None:
+        return None
+    described = read_object(folder / "config.json", f"model {base.name}")
+    return ModelFiles(folder, str(described.get("model_type")), 0, _context(described))
+
+
 def refuse_wrong_load(config: ModelConfig, described: dict[str, Any] | None = None) -> None:
     """Raise UserError for what `model.load` may not hold; `described` is config.json, where it is known."""
     known = [*LOADING, *(described or {}), *((described or {}).get("text_config") or {})]

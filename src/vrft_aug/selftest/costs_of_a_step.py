@@ -5,13 +5,18 @@ from __future__ import annotations
 import gc
 import statistics
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from vrft_aug.bench.contenders import make_trainer
+from vrft_aug.bench.contenders import make_trainer, shape_anatomy
 from vrft_aug.bench.memory import peak_memory
 from vrft_aug.bench.presets import QUICK, THREE_BILLION, Shape
+from vrft_aug.preview.plan.activations import precision_of
+from vrft_aug.preview.plan.footprint import Sharding
+from vrft_aug.preview.plan.roofline import step_costs as step_costs_of
+from vrft_aug.preview.plan.work import Lengths, Work
 from vrft_aug.selftest.outcome import Finding, Machine
 
 PAIRS = 2
@@ -33,9 +38,39 @@ def _memory(ratio: float, shared: float, shape: Shape) -> Finding:
     return Finding("memory", told, ratio, 0.9, note=f"{shape.name}: {shared / 1e9:.2f} GB")
 
 
-def _speed(ratio: float, shape: Shape) -> Finding:
+def _speed(ratio: float, shape: Shape, figures: Mapping[str, float] | None = None) -> Finding:
     told = "time of a step, stock TRL's by ours"
-    return Finding("speed", told, ratio, 1.0, at_most=False, note=shape.name)
+    return Finding("speed", told, ratio, 1.0, at_most=False, note=shape.name, figures=figures or {})
+
+
+def counted(shape: Shape, seconds: float) -> dict[str, float]:
+    """What `vrft plan` paces a card by: the step's seconds, and what it has computed and moved in them."""
+    model = shape_anatomy(shape)
+    lengths = Lengths(shape.prompt, shape.prompt, shape.completion, 4 * (shape.image // 16) ** 2, True)
+    work = Work(
+        stage=shape.name,
+        method="grpo",
+        steps=1,
+        prompts=shape.prompts,
+        generations=shape.generations,
+        micro_batches=shape.accumulation,
+        round_steps=1,
+        lengths=lengths,
+        checkpointing=shape.checkpointing,
+        shared=True,
+        reference=False,
+        rescored=False,
+    )
+    precision = precision_of("bfloat16" if shape.adapter else "float32", shape.adapter)
+    costs = step_costs_of(work, model, precision, Sharding())
+    decoding = costs["decoding"]
+    return {
+        "step_seconds": round(seconds, 4),
+        "flops": sum(cost.flops for cost in costs.values()),
+        "decoding_flops": decoding.flops,
+        "decoding_bytes": decoding.moved,
+        "decoding_calls": decoding.calls,
+    }
 
 
 def _ratio(machine: Machine, shape: Shape) -> float:
@@ -64,7 +99,7 @@ def _on_a_gpu(machine: Machine, shape: Shape) -> list[Finding]:
         torch.cuda.empty_cache()
     return [
         _memory(peaks[True] / peaks[False], peaks[True], shape),
-        _speed(seconds[False] / seconds[True], shape),
+        _speed(seconds[False] / seconds[True], shape, counted(shape, seconds[True])),
     ]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +42,7 @@ class Finding:
         limit: what it must not go beyond.
         at_most: whether the limit is an upper one.
         note: what went wrong, or what the number rests on.
+        figures: what else was measured or counted, for programs.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Finding:
     limit: float
     at_most: bool = True
     note: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

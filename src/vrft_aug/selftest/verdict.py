@@ -67,6 +67,7 @@ def _entries(findings: Sequence[Finding], seconds: float) -> list[dict[str, Any]
             "at_most" if finding.at_most else "at_least": finding.limit,
             "passed": finding.passed,
             **({"note": finding.note} if finding.note else {}),
+            **({"figures": dict(finding.figures)} if finding.figures else {}),
             "seconds": round(seconds, 1),
         }
         for finding in findings
