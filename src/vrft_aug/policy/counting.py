@@ -1,4 +1,4 @@
-"""What a model is made of, counted on its modules as config.json describes them: no weights are read or made."""
+"""What a model is made of, counted on its modules as config.json describes them; no weights are read."""
 
 from __future__ import annotations
 
