@@ -92,8 +92,8 @@ Measured is what torch has allocated at the highest: the model's weights and the
 and frees that torch's profiler records, in a process for each setting. On a GPU that is
 `torch.cuda.max_memory_allocated`; Python, libraries, their scratch space and what an allocator keeps for
 itself are not in it (for which a plan leaves 5 % and 1 GB of a card free). Models are random Qwen2.5-VL of
-small sizes; all completions have their full length. **No GPU was at hand: what differs there (repeated keys,
-Triton's kernels) is computed, not measured.**
+small sizes; all completions have their full length. **No GPU was at hand: what differs there (the kernels of
+flex_attention and Triton) is computed, not measured.**
 
 {table}
 

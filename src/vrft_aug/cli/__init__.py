@@ -20,9 +20,9 @@ from vrft_aug.cli.evaluation_command import evaluate
 from vrft_aug.cli.judge_command import judge
 from vrft_aug.cli.knowledge import knowledge_app
 from vrft_aug.cli.look_command import look
+from vrft_aug.cli.plan_command import plan
 from vrft_aug.cli.probe_command import probe
 from vrft_aug.cli.study_command import study
-from vrft_aug.cli.plan_command import plan
 from vrft_aug.cli.tiny import tiny_app
 from vrft_aug.processes import prepare_process
 

@@ -130,11 +130,12 @@ def activation_bytes(work: Work, model: Anatomy, precision: Precision) -> tuple[
 
 
 def repeated_keys(work: Work, model: Anatomy, precision: Precision, device: str) -> float:
-    """Elsewhere than on a CPU, a prompt's keys and values are repeated for each of its completions.
+    """Where neither our CPU kernel nor flex_attention runs, a completion has its prompt's keys and values.
 
-    With them goes a mask of what each completion sees; with checkpointing those of one block are there.
+    With them goes a mask of what each completion sees; with checkpointing those of one block are there. A
+    CUDA card on which flex_attention cannot be compiled (it says so) takes as much more.
     """
-    if device == "cpu" or not work.shared:
+    if device != "mps" or not work.shared:
         return 0.0
     language, lengths = model.language, work.lengths
     seen = lengths.prompt + lengths.completion
