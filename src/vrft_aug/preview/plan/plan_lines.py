@@ -62,8 +62,8 @@ def _stage_lines(plan: Plan, stage: PlannedStage) -> Iterator[str]:
     )
     if work.engine != "transformers":
         yield (
-            f"  {work.engine} draws the completions: {work.engine_share:.0%} of the card are its own; prefill and "
-            "decoding are timed as our own sampler's, which is slower"
+            f"  {work.engine} draws the completions: {work.engine_share:.0%} of the card are its own; "
+            "prefill and decoding are timed as our own sampler's, which is slower"
         )
     if work.masked:
         yield f"  a second pass sees masked pictures ({work.masked})"
