@@ -1,6 +1,8 @@
-"""What a GRPO stage learns from a masked picture: `perception_loss` and `token_weights` of a stage."""
+"""What a GRPO stage learns from changed pictures: `perception_loss`, `token_weights` and `noisy_rollouts`."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import Field
 
@@ -23,3 +25,17 @@ class TokenWeights(Strict):
 
     share: float = Field(default=1.0, gt=0, le=1)  # of a completion's tokens that count in full; 1 is off
     rest: float = Field(default=0.0, ge=0, lt=1)  # the weight of the others
+
+
+Distortion = Literal["noise", "blur", "brightness", "contrast"]  # see training/distortions.py
+
+
+class NoisyRollouts(Strict):
+    """Completions that are sampled on a distorted picture and trained on the true one (NoisyRollout)."""
+
+    share: float = Field(default=0.0, ge=0, lt=1)  # of each group's completions; 0 is off
+    strength: float = Field(default=0.5, gt=0, le=1)  # of the distortion at the first step
+    until: float = Field(default=1.0, gt=0, le=1)  # the share of the stage's steps after which none is left
+    distortions: tuple[
+        Distortion, ...
+    ] = ()  # one is drawn for a picture; none named: what its modality bears

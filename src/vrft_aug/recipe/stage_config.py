@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, field_vali
 from vrft_aug.data.settings import Strict
 from vrft_aug.recipe.curriculum_config import Curriculum
 from vrft_aug.recipe.look_config import LookProbe
-from vrft_aug.recipe.perception_config import PerceptionLoss, TokenWeights
+from vrft_aug.recipe.perception_config import NoisyRollouts, PerceptionLoss, TokenWeights
 from vrft_aug.recipe.rollouts_config import PREFIX, RolloutsConfig
 from vrft_aug.recipe.task_config import Injection
 
@@ -93,6 +93,7 @@ class StageConfig(Strict):
     dynamic_sampling: DynamicSampling = DynamicSampling()
     perception_loss: PerceptionLoss = PerceptionLoss()
     token_weights: TokenWeights = TokenWeights()
+    noisy_rollouts: NoisyRollouts = NoisyRollouts()
     rollouts: RolloutsConfig = RolloutsConfig()  # grpo: what draws the completions, see `stages[].rollouts`
     look: LookProbe = LookProbe()
     prefix_sharing: bool = True  # grpo: compute each prompt once per group; off is the stock trainer
@@ -120,6 +121,11 @@ class StageConfig(Strict):
             raise ValueError(f"{self.looks} is what grpo alone can; the method is {self.method}")
         if self.rollouts.engine == "vllm" and self.method != "grpo":
             raise ValueError(f"rollouts are what grpo alone draws; the method is {self.method}")
+        if self.noisy_rollouts.share and not 0 < self.noisy_members < self.generations:
+            raise ValueError(
+                f"noisy_rollouts.share {self.noisy_rollouts.share:g} of {self.generations} generations is "
+                f"{self.noisy_members} completions; expected at least one, and one that is left"
+            )
         if self.curriculum is not None and self.method != "grpo":
             raise ValueError("a curriculum is what grpo alone follows; the method is sft")
         renewed = self.curriculum is not None and self.curriculum.re_estimate is not None
@@ -138,10 +144,20 @@ class StageConfig(Strict):
 
     @property
     def looks(self) -> str:
-        """The setting that needs a pass over masked pictures, "" where none does."""
-        if self.perception_loss.weight:
-            return "perception_loss"
-        return "token_weights" if self.token_weights.share < 1 else ""
+        """The first setting that changes pictures, "" where none does."""
+        if self.masks_pictures:
+            return "perception_loss" if self.perception_loss.weight else "token_weights"
+        return "noisy_rollouts" if self.noisy_rollouts.share else ""
+
+    @property
+    def masks_pictures(self) -> bool:
+        """Whether a step takes a pass over masked pictures."""
+        return self.perception_loss.weight > 0 or self.token_weights.share < 1
+
+    @property
+    def noisy_members(self) -> int:
+        """How many completions of a group are sampled on a distorted picture."""
+        return round(self.noisy_rollouts.share * self.generations)
 
     @property
     def place(self) -> str:

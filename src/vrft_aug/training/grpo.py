@@ -20,11 +20,13 @@ from vrft_aug.tasks.taskset import stage_scorer
 from vrft_aug.training.case_dataset import CaseDataset
 from vrft_aug.training.checkpoint_mark import CheckpointMark
 from vrft_aug.training.curriculum import curriculum_notes, logged_groups, stage_order, stage_rates
+from vrft_aug.training.distortions import borne_by_all
 from vrft_aug.training.dynamic import DynamicSampler
 from vrft_aug.training.job import BuiltStage, StageJob, freeze_parts, trainer_row
 from vrft_aug.training.loggers import LoggerPictures
 from vrft_aug.training.look_monitor import watch_looking
 from vrft_aug.training.mixture import Mixture, RowScorer
+from vrft_aug.training.noisy_rollouts import NoisySampler
 from vrft_aug.training.order import with_dropout
 from vrft_aug.training.picture_server import serve_pictures
 from vrft_aug.training.prefix_sharing import enable_prefix_sharing
@@ -62,7 +64,9 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
     pictures = LoggerPictures(stage.name, job.tasksets, buffer)
     bar = ProgressBar(stage.name, stage.steps, job.console)
     order = _order(job, row_scorer, (steps, prompts, rounds))
-    visual = VisualTerms(stage.perception_loss, stage.token_weights, job.seed) if stage.looks else None
+    visual = (
+        VisualTerms(stage.perception_loss, stage.token_weights, job.seed) if stage.masks_pictures else None
+    )
     vllm = VllmRollouts(stage, job.model, policy) if stage.rollouts.engine == "vllm" else None
     signal = StopSignal(stage.name, steps)
     trainer = PolicyTrainer(
@@ -90,6 +94,10 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
         serve_pictures(
             trainer, "_generate_and_score_completions", job, lambda row: mixture.prompt(row).images
         )
+    if stage.noisy_rollouts.share:
+        noisy = stage.noisy_rollouts
+        among = noisy.distortions or borne_by_all([taskset.task.modality for taskset in job.tasksets])
+        NoisySampler(noisy, among, stage.noisy_members, stage.steps, job.seed).install(trainer)
     if stage.dynamic_sampling.mode != "off":
         budget = stage.dynamic_sampling.budget if stage.dynamic_sampling.mode == "resample" else 0
         dropped = _dropped(job, mixture)

@@ -16,6 +16,7 @@ import torch
 from vrft_aug.policy.together import gather_all
 
 GROUP = "group"  # the field of a batch that numbers the group of each row
+APART = "_vrft_apart"  # of a trainer, while a call runs: how many of a group's last rows have other pictures
 
 
 def group_ids(trainer: Any, rows: int) -> torch.Tensor:
@@ -24,6 +25,8 @@ def group_ids(trainer: Any, rows: int) -> torch.Tensor:
     each = trainer.num_generations if training else trainer.num_generations_eval
     places = trainer.accelerator.process_index * rows + torch.arange(rows)
     groups: torch.Tensor = places // each - places[0] // each
+    if apart := getattr(trainer, APART, 0):
+        groups = 2 * groups + (places % each >= each - apart)
     return groups
 
 
