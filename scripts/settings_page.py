@@ -38,6 +38,7 @@ from vrft_aug.recipe import (
     schema,
     stage_config,
     task_config,
+    teacher_config,
 )
 from vrft_aug.scorer import SUPPLIED, TERMS
 
@@ -70,6 +71,7 @@ RECIPE = {
     "`stages[].perception_loss`": perception_config.PerceptionLoss,
     "`stages[].token_weights`": perception_config.TokenWeights,
     "`stages[].noisy_rollouts`": perception_config.NoisyRollouts,
+    "`stages[].teacher`": teacher_config.Teacher,
     "`stages[].rollouts`": rollouts_config.RolloutsConfig,
     "`stages[].look`": look_config.LookProbe,
     "`evaluation`": schema.EvaluationConfig,
@@ -133,6 +135,7 @@ TOLD = {
     "StageConfig.perception_loss": "see `stages[].perception_loss`",
     "StageConfig.token_weights": "see `stages[].token_weights`",
     "StageConfig.noisy_rollouts": "see `stages[].noisy_rollouts`",
+    "StageConfig.teacher": "see `stages[].teacher`",
     "DynamicSampling.budget": "extra groups a round that resample may draw",
     "EvaluationConfig.task": "by its name under `tasks`",
     "EvaluationConfig.split": "which cases are judged",

@@ -12,6 +12,7 @@ from vrft_aug.recipe.look_config import LookProbe
 from vrft_aug.recipe.perception_config import NoisyRollouts, PerceptionLoss, TokenWeights
 from vrft_aug.recipe.rollouts_config import PREFIX, RolloutsConfig
 from vrft_aug.recipe.task_config import Injection
+from vrft_aug.recipe.teacher_config import Teacher
 
 # TRL settings that would contradict the recipe: where to set them instead.
 OWNED_BY_RECIPE = {
@@ -94,6 +95,7 @@ class StageConfig(Strict):
     perception_loss: PerceptionLoss = PerceptionLoss()
     token_weights: TokenWeights = TokenWeights()
     noisy_rollouts: NoisyRollouts = NoisyRollouts()
+    teacher: Teacher = Teacher()
     rollouts: RolloutsConfig = RolloutsConfig()  # grpo: what draws the completions, see `stages[].rollouts`
     look: LookProbe = LookProbe()
     prefix_sharing: bool = True  # grpo: compute each prompt once per group; off is the stock trainer
@@ -134,6 +136,15 @@ class StageConfig(Strict):
                 "curriculum.re_estimate plans as training goes on, which the workers of a loader do not see; "
                 "set trainer.dataloader_num_workers: 0"
             )
+        if self.teacher.weight:
+            if self.method != "grpo":
+                raise ValueError(f"teacher is what grpo alone can; the method is {self.method}")
+            parts = (self.injection, *(part.injection for part in self.mix.values()))
+            if not any(injection.dropout for injection in parts):
+                raise ValueError(
+                    "teacher pulls prompts without knowledge, of which there are none: set "
+                    "injection.dropout, the share of them"
+                )
         if self.mix and self.method != "grpo":
             raise ValueError(f"mix is what grpo alone can; the method is {self.method}")
         if self.task in self.mix:

@@ -30,6 +30,7 @@ from vrft_aug.training.noisy_rollouts import NoisySampler
 from vrft_aug.training.order import with_dropout
 from vrft_aug.training.picture_server import serve_pictures
 from vrft_aug.training.prefix_sharing import enable_prefix_sharing
+from vrft_aug.training.privileged_teacher import PrivilegedTeacher
 from vrft_aug.training.progress import ProgressBar, RunLog
 from vrft_aug.training.rewards_bridge import RolloutBuffer, reward_function
 from vrft_aug.training.settings import generation_round, grpo_settings
@@ -67,11 +68,13 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
     visual = (
         VisualTerms(stage.perception_loss, stage.token_weights, job.seed) if stage.masks_pictures else None
     )
+    teacher = PrivilegedTeacher(stage.teacher, policy, mixture) if stage.teacher.weight else None
     vllm = VllmRollouts(stage, job.model, policy) if stage.rollouts.engine == "vllm" else None
     signal = StopSignal(stage.name, steps)
     trainer = PolicyTrainer(
         model=policy.model,
         visual=visual,
+        teacher=teacher,
         vllm=vllm,
         reward_funcs=reward_function(row_scorer, thresholds, stage.name, buffer),
         args=settings,

@@ -67,6 +67,11 @@ class Mixture:
         taskset = self.tasksets[part]
         return taskset.prompts[number] if self.told(row) else taskset.untold[number]
 
+    def told_prompt(self, row: int) -> Prompt:
+        """The prompt of a row's case with knowledge."""
+        part, number = self.place(row)
+        return self.tasksets[part].prompts[number]
+
 
 @dataclass
 class RowScorer:

@@ -35,6 +35,7 @@ from vrft_aug.policy.together import gather_all
 from vrft_aug.processes import process_index
 from vrft_aug.training.micro_batches import deal_groups, loss_share
 from vrft_aug.training.order import round_keys
+from vrft_aug.training.privileged_teacher import PrivilegedTeacher
 from vrft_aug.training.sampler_monitor import row_differences, step_figures
 from vrft_aug.training.visual_terms import ROW, VisualTerms, loss_mask
 from vrft_aug.training.vllm_rollouts import VllmRollouts
@@ -43,14 +44,19 @@ from vrft_aug.training.vllm_rollouts import VllmRollouts
 class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
     """A `trl.GRPOTrainer` of an instance of a model, which is also its reference.
 
-    With `visual` the rows of the data have a field `row`, by which their masked pictures are drawn; with
-    `vllm` that draws the completions.
+    With `visual` or `teacher` the rows of the data have a field `row`, by which their masked pictures are
+    drawn and their prompts with knowledge found; with `vllm` that draws the completions.
     """
 
     adds_up = True  # tells prefix sharing that the losses do
 
     def __init__(
-        self, model: Any, visual: VisualTerms | None = None, vllm: VllmRollouts | None = None, **settings: Any
+        self,
+        model: Any,
+        visual: VisualTerms | None = None,
+        vllm: VllmRollouts | None = None,
+        teacher: PrivilegedTeacher | None = None,
+        **settings: Any,
     ) -> None:
         def reference(*_: Any, **__: Any) -> Any:
             return copy.deepcopy(model)
@@ -60,7 +66,7 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
         with swapped(grpo_trainer, "create_model_from_path", reference), making:
             super().__init__(model=model, **settings)
         self._differences: list[torch.Tensor] = []  # of the micro-batches of the step that runs
-        self._visual = visual
+        self._visual, self._teacher = visual, teacher
         self.row_keys: list[Key] | None = None  # of the completions that are drawn next
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
@@ -76,6 +82,8 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
             output = super()._generate_and_score_completions(inputs)
         if self._visual is not None:
             output[ROW] = torch.tensor([row[ROW] for row in inputs])
+        if self._teacher is not None:
+            self._teacher.listen(self, inputs, output)
         return output
 
     def close(self) -> None:
@@ -120,8 +128,8 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
         return self._watched_loss(model, inputs) * loss_share(self, inputs)
 
     def _watched_loss(self, model: Any, inputs: Any) -> Any:
-        sampled, visual = inputs.get("sampling_per_token_logps"), self._visual
-        if (sampled is None and visual is None) or not self.model.training:
+        sampled, visual, teacher = inputs.get("sampling_per_token_logps"), self._visual, self._teacher
+        if (sampled is None and visual is None and teacher is None) or not self.model.training:
             return super()._compute_loss(model, inputs)
         inputs = dict(inputs)  # advantages may be weighted
         score, scored, gained = self._get_per_token_logps_and_entropies, [], []
@@ -131,6 +139,8 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
             scored.append(result[0])
             if visual is not None:
                 gained.append(visual.look(self, result, inputs, partial(score, *arguments, **fields)))
+            if teacher is not None:
+                gained.append(teacher.term(self, result[0], inputs))
             return result
 
         with swapped(self, "_get_per_token_logps_and_entropies", kept):
@@ -151,6 +161,8 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
             figures |= step_figures(self.accelerator.gather(rows))
         if self._visual is not None:
             figures |= self._visual.figures(self)
+        if self._teacher is not None:
+            figures |= self._teacher.figures(self)
         for name, value in figures.items():
             self._metrics["train"].setdefault(name, []).append(value)
 
