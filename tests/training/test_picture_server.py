@@ -15,12 +15,14 @@ import torch
 import transformers
 from PIL import Image
 
+from helpers.launched import launch
 from helpers.random_policy import save_random_policy
 from helpers.run_checks import interrupt, same_run
 from helpers.shades import GRPO, SFT, shade_recipe
 from vrft_aug.data.picture_on_demand import PictureOnDemand
 from vrft_aug.errors import UserError
 from vrft_aug.experiments.run import train
+from vrft_aug.recipe.file import save_recipe
 from vrft_aug.training import picture_server
 from vrft_aug.training.case_dataset import CaseDataset
 from vrft_aug.training.picture_server import NextPictures, PictureServer, join_fields
@@ -270,3 +272,17 @@ def test_runs_are_the_same_however_pictures_are_kept(tmp_path: Path, monkeypatch
             run("cut", WAYS["disk"])
     run("cut", {"memory_gb": 0.001}, resume=True)
     same_run(tmp_path / "cut", tmp_path / "stock")
+
+
+@pytest.mark.slow
+def test_two_processes_keep_their_own_pictures(tmp_path: Path) -> None:
+    """On disk both, in folders of their own that are gone at the end; the weights are those of memory."""
+    recipe = shade_recipe(save_random_policy(tmp_path / "policy"), SFT, GRPO, evaluation={"base": False})
+    save_recipe(recipe, tmp_path / "recipe.yaml")
+    for way, settings in (("stock", ["memory_gb=0", "disk_gb=0", "ahead=false"]), ("disk", ["memory_gb=0"])):
+        overrides = [f"model.pictures.{setting}" for setting in settings]
+        run = ["train", str(tmp_path / "recipe.yaml"), "--output", str(tmp_path / way), *overrides]
+        for said in launch(["-m", "vrft_aug", *run]):
+            assert said.code == 0, said.err
+        assert not list((tmp_path / way).rglob("pictures-*"))
+    same_run(tmp_path / "disk", tmp_path / "stock")

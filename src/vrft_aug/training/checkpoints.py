@@ -79,7 +79,10 @@ def keep_only(folder: Path, name: str) -> None:
         if path.name == name:
             continue
         if path.is_dir():
-            shutil.rmtree(path)
+            try:
+                shutil.rmtree(path)
+            except FileNotFoundError:  # another process was removing its pictures
+                shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink()
 
