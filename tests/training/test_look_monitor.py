@@ -13,12 +13,14 @@ from PIL import Image
 from pydantic import ValidationError
 
 from helpers.run_checks import interrupt, lines, same_run, without_times
+from helpers.running import Running
 from helpers.shades import GRPO, SFT, SHADE_TASK, Shade, read, shade_recipe
 from vrft_aug.errors import UserError
 from vrft_aug.experiments.run import train
 from vrft_aug.nouns import Answer, Box, Case, Prompt, Rollout, Target, Task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.preview.check import check_recipe
+from vrft_aug.recipe.file import load_recipe, save_recipe
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.report.training_curves import other_panels, stage_panels
@@ -294,7 +296,7 @@ def test_the_monitor_changes_no_weights_so_a_run_may_go_on_with_another(tmp_path
 def test_curves_of_looking_are_drawn() -> None:
     found = history(*[(0.5 + i / 50, 0.3, 0.4) for i in range(6)])
     drawn = {title: [one.name for one in series] for title, series in stage_panels(found, "s")}
-    assert drawn["Right with the true, a blank, another's picture"] == ["right", "blank"]
+    assert drawn["Right, by picture"] == ["right", "blank"]
     assert drawn["Looking"] == ["reliance", "unchanged"]
     assert other_panels(found, "s") == []
 
@@ -375,6 +377,23 @@ def test_a_watched_stage_resumes_exactly(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
+def test_two_processes_ask_once_and_train_as_without(random_policy: Path, tmp_path: Path) -> None:
+    for name, look in (("plain", {}), ("watched", {"look": LOOK})):
+        stage = {**GRPO, "steps": 2, **look}
+        recipe = shade_recipe(random_policy, stage, evaluation={"base": False, "limit": 2})
+        save_recipe(recipe, tmp_path / f"{name}.yaml")
+        command = ["-m", "vrft_aug", "train", f"{tmp_path / name}.yaml", "--output", str(tmp_path / name)]
+        ended = Running([*command, "--processes", "2"], tmp_path, f"{name}-run").wait(500)
+        assert ended.code == 0, ended.err[-2000:]
+    first, second = weights(tmp_path / "plain"), weights(tmp_path / "watched")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert without_look(tmp_path / "plain") == without_look(tmp_path / "watched")
+    found = lines(tmp_path / "watched" / "metrics.jsonl")
+    assert [line["look_cases"] for line in found] == [6, 6]
+    assert ended.err.count("looking is watched on 6 cases of split validation") == 1
+
+
 def always_mild(answer: Answer) -> float:
     """A reward that pays for one answer, whatever is in the picture."""
     return float(answer.value == "mild")
@@ -382,8 +401,6 @@ def always_mild(answer: Answer) -> float:
 
 @pytest.mark.slow
 def test_the_tiny_model_is_caught_when_it_is_paid_for_not_looking(tmp_path: Path) -> None:
-    from vrft_aug.recipe.file import load_recipe
-
     def alarms(name: str, rewards: dict[str, Any]) -> set[str]:
         recipe = load_recipe("fundus-demo", ["evaluation.base=false", "evaluation.limit=4"]).model_dump()
         stage = recipe["stages"][1]

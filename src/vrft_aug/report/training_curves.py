@@ -24,7 +24,7 @@ PANELS = (
     ("Total reward by task", (TASK,)),
     ("Tightening thresholds", (THRESHOLD,)),
     ("Loss", ("loss",)),
-    ("Right with the true, a blank, another's picture", ("look/right", "look/blank", "look/another")),
+    ("Right, by picture", ("look/right", "look/blank", "look/another")),
     ("Looking", ("look/reliance", "look/unchanged", "look/lesion_reliance")),
     ("Groups without variance", ("monitor/flat_groups",)),  # TRL's own share misses some by rounding
     ("Groups without variance as drawn", ("dynamic_sampling/flat_groups",)),
