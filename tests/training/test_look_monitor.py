@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 from helpers.run_checks import interrupt, lines, same_run, without_times
 from helpers.running import Running
 from helpers.shades import GRPO, SFT, SHADE_TASK, Shade, read, shade_recipe
+from vrft_aug.data.procedural.drawn_cases import ProceduralData, read_drawn
 from vrft_aug.errors import UserError
 from vrft_aug.experiments.run import train
 from vrft_aug.nouns import Answer, Box, Case, Prompt, Rollout, Target, Task
@@ -394,22 +396,33 @@ def test_two_processes_ask_once_and_train_as_without(random_policy: Path, tmp_pa
     assert ended.err.count("looking is watched on 6 cases of split validation") == 1
 
 
-def always_mild(answer: Answer) -> float:
-    """A reward that pays for one answer, whatever is in the picture."""
-    return float(answer.value == "mild")
+def fundus(root: Path, split: str, task: Task, planted: bool) -> list[Case]:
+    """Drawn fundus pictures; `planted`: what is learned is mostly one grade, whatever is in the picture."""
+    cases = read_drawn(
+        ProceduralData(reader="procedural", train=64, validation=12, test=4), task, root, split
+    )
+    if not planted or split != "train":
+        return cases
+    said = [task.labels[i // 10 % 5] if i % 10 == 0 else "mild" for i in range(len(cases))]
+    return [
+        replace(case, target=replace(case.target, label=label))
+        for case, label in zip(cases, said, strict=True)
+    ]
 
 
 @pytest.mark.slow
-def test_the_tiny_model_is_caught_when_it_is_paid_for_not_looking(tmp_path: Path) -> None:
-    def alarms(name: str, rewards: dict[str, Any]) -> set[str]:
+def test_the_tiny_model_is_caught_when_it_is_taught_not_to_look(tmp_path: Path) -> None:
+    def alarms(planted: bool) -> set[str]:
         recipe = load_recipe("fundus-demo", ["evaluation.base=false", "evaluation.limit=4"]).model_dump()
-        stage = recipe["stages"][1]
-        stage |= {"steps": 12, "prompts_per_step": 4, "rewards": rewards, "look": {"every": 3, "cases": 12}}
-        stage["trainer"] = {"learning_rate": 4e-4}
-        train(Recipe.model_validate({**recipe, "stages": [stage]}), tmp_path / name)
-        return {one["rule"] for one in read_lines(tmp_path / name / ALARMS)}
+        data = {"reader": f"{__name__}:fundus", "options": {"planted": planted}}
+        recipe["tasks"] = {"grade": {**recipe["tasks"]["grade"], "data": data}}
+        stage = {
+            "name": "taught", "method": "sft", "task": "grade", "steps": 16, "max_new_tokens": 48,
+            "injection": {"style": "definitions"}, "trainer": {"learning_rate": 3e-4},
+            "look": {"every": 4, "cases": 12},
+        }  # fmt: skip
+        run = tmp_path / ("planted" if planted else "honest")
+        train(Recipe.model_validate({**recipe, "stages": [stage]}), run)
+        return {one["rule"] for one in read_lines(run / ALARMS)} & {"looks away", "does not look"}
 
-    honest = alarms("honest", {"format": 0.2, "fuzzy_grade": 1.0})
-    planted = alarms("planted", {"format": 0.2, f"{__name__}:always_mild": 1.0})
-    assert not honest & {"looks away", "does not look"}
-    assert planted & {"looks away", "does not look"}
+    assert alarms(planted=True) and not alarms(planted=False)
