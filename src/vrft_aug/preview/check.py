@@ -83,6 +83,9 @@ def check_all(recipe: Recipe, output: Path, decode: bool = False) -> tuple[list[
             checked = _part(stage.name, "train", taskset.task, taskset.cases, round(rollouts * share))
             checked = replace(checked, notes=_unsaid(notes, part.task, parts))
             parts.append(_with_constants(checked, scorer, taskset, recipe) if rollouts else checked)
+        if stage.seats is not None and stage.seats.demonstrations is not None:
+            frames = frames_without_model(own[0].task, recipe.model)
+            with_demonstrations(own[0], Path(stage.seats.demonstrations), frames)
         if stage.curriculum is not None:
             told = tuple(Note(sentence) for sentence in curriculum_notes(stage, own))
             parts[-len(own)] = replace(parts[-len(own)], notes=(*parts[-len(own)].notes, *told))

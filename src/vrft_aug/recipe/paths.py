@@ -5,7 +5,7 @@
 | `data_root` | the recipe's folder |
 | `model.name` and `model.adapter`, where they are folders | the recipe's folder |
 | `tasks.*.knowledge`, where it is a YAML file | the recipe's folder |
-| `stages[].curriculum.pass_rates` | the recipe's folder |
+| `stages[].curriculum.pass_rates`, `stages[].seats.demonstrations` | the recipe's folder |
 | `stages[].demonstrations` | the recipe's folder, where there is no such file the data root |
 | all others (tables, images, masks, ...) | the data root |
 
@@ -46,10 +46,10 @@ def resolve_paths(recipe: dict[str, Any], base: Path, where: str) -> None:
         told = stage.get("demonstrations") if isinstance(stage, dict) else None
         if isinstance(told, str) and (file := _below(base, told)).is_file():
             stage["demonstrations"] = str(file)
-        planned = stage.get("curriculum") if isinstance(stage, dict) else None
-        rates = planned.get("pass_rates") if isinstance(planned, dict) else None
-        if isinstance(planned, dict) and isinstance(rates, str):
-            planned["pass_rates"] = str(_below(base, rates))
+        for part, key in (("curriculum", "pass_rates"), ("seats", "demonstrations")):
+            inner = stage.get(part) if isinstance(stage, dict) else None
+            if isinstance(inner, dict) and isinstance(given := inner.get(key), str):
+                inner[key] = str(_below(base, given))
 
 
 def _bank(base: Path, given: str, where: str) -> Path:

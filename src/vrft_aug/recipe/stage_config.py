@@ -11,6 +11,7 @@ from vrft_aug.recipe.curriculum_config import Curriculum
 from vrft_aug.recipe.look_config import LookProbe
 from vrft_aug.recipe.perception_config import NoisyRollouts, PerceptionLoss, TokenWeights
 from vrft_aug.recipe.rollouts_config import PREFIX, RolloutsConfig
+from vrft_aug.recipe.seats_config import Seats
 from vrft_aug.recipe.task_config import Injection
 from vrft_aug.recipe.teacher_config import Teacher
 
@@ -88,6 +89,7 @@ class StageConfig(Strict):
     # bare answers
     demonstrations: str | None = None
     curriculum: Curriculum | None = None  # grpo: cases by their pass rates, see `vrft probe`
+    seats: Seats | None = None  # grpo: demonstrations inside the groups of `task` that are flat
     generations: int = Field(default=8, ge=2, le=10_000)
     max_new_tokens: int = Field(default=256, ge=1)
     save_steps: int = Field(default=50, ge=1)
@@ -118,7 +120,7 @@ class StageConfig(Strict):
         if self.method == "grpo" and not self.rewards:
             raise ValueError("method grpo needs rewards; none is named")
         if self.demonstrations is not None and self.method != "sft":
-            raise ValueError("demonstrations are what sft alone learns from; the method is grpo")
+            raise ValueError("demonstrations are what sft alone learns from; grpo takes them under seats")
         if self.looks and self.method != "grpo":
             raise ValueError(f"{self.looks} is what grpo alone can; the method is {self.method}")
         if self.rollouts.engine == "vllm" and self.method != "grpo":
@@ -130,6 +132,15 @@ class StageConfig(Strict):
             )
         if self.curriculum is not None and self.method != "grpo":
             raise ValueError("a curriculum is what grpo alone follows; the method is sft")
+        if self.seats is not None and self.method != "grpo":
+            raise ValueError("seats are in the groups of grpo; sft learns from demonstrations")
+        if self.seats is not None and self.trainer.get("off_policy_mask_threshold") is not None:
+            raise ValueError(
+                "trainer.off_policy_mask_threshold asks how likely the sampler found a token, but none "
+                "drew those of seats; leave one of them out"
+            )
+        if self.seats is not None and self.rollouts.engine == "vllm":
+            raise ValueError("seats are not known to work with rollouts.engine: vllm; leave one of them out")
         renewed = self.curriculum is not None and self.curriculum.re_estimate is not None
         if renewed and self.trainer.get("dataloader_num_workers"):
             raise ValueError(

@@ -263,7 +263,7 @@ def logged_groups(
     def seen(last_step: int) -> list[Logged]:
         groups: dict[tuple[int, int, int], list[float]] = {}
         for line in read_lines(lines):
-            if line.get("stage") != stage or line["step"] > last_step:
+            if line.get("stage") != stage or line["step"] > last_step or line.get("demonstration"):
                 continue
             place = place_of(line["task"], line["case"])
             if place is not None:

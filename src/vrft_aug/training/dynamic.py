@@ -85,12 +85,15 @@ class DynamicSampler:
         flat groups; each draws as many of the extra groups as the others, and gives them to whom they belong.
         """
         drawn = [list(of) if n in BY_ROW and of is not None else of for n, of in enumerate(stock(prompts))]
-        own = [row["row"] for row in rows]
-        scored = [(i, self._score(i, c, ids)) for i, c, ids in zip(own, drawn[3], drawn[1], strict=True)]
+        own, seats = [row["row"] for row in rows], self.row_scorer.seated
+        scored = [
+            (i, self._score(i, c, ids), place in seats)
+            for place, (i, c, ids) in enumerate(zip(own, drawn[3], drawn[1], strict=True))
+        ]
         whole = gather_all(scored)
-        indices = [index for index, _ in whole]
-        totals += [score.total for _, score in whole]
-        self.row_scorer.drawn = whole
+        indices = [index for index, _, _ in whole]
+        totals += [score.total for _, score, _ in whole]
+        self.row_scorer.drawn = [(index, score) for index, score, seated in whole if not seated]
         flat, extra, tokens = flat_groups(totals, self.generations), 0, 0
         figures = {"flat_groups": len(flat) * self.generations / len(totals), "reward": _mean(totals)}
         used = set(indices)

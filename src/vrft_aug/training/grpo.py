@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from vrft_aug.answer import parse
@@ -13,7 +14,9 @@ from vrft_aug.policy.adapters import lora_config
 from vrft_aug.policy.chat import eos_token_ids
 from vrft_aug.policy.load import Policy
 from vrft_aug.policy.thinking import opened_thinking
+from vrft_aug.recipe.seats_config import Seats
 from vrft_aug.run.layout import ROLLOUTS
+from vrft_aug.tasks.demonstrations import with_demonstrations
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.pass_rates import is_right
 from vrft_aug.tasks.taskset import stage_scorer
@@ -33,6 +36,7 @@ from vrft_aug.training.prefix_sharing import enable_prefix_sharing
 from vrft_aug.training.privileged_teacher import PrivilegedTeacher
 from vrft_aug.training.progress import ProgressBar, RunLog
 from vrft_aug.training.rewards_bridge import RolloutBuffer, reward_function
+from vrft_aug.training.seats import SeatTaker, refuse_long_traces
 from vrft_aug.training.settings import generation_round, grpo_settings
 from vrft_aug.training.stop_signal import StopSignal
 from vrft_aug.training.stopped import Soundness
@@ -106,7 +110,28 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
         dropped = _dropped(job, mixture)
         DynamicSampler(row_scorer, row_of, stage.generations, budget, job.seed, dropped).install(trainer)
     watch_looking(trainer, policy, job)
+    if stage.seats is not None:
+        _seats(policy, job, row_scorer, stage.seats).install(trainer)
     return BuiltStage(trainer, log, bar, signal)
+
+
+def _seats(policy: Policy, job: StageJob, row_scorer: RowScorer, wanted: Seats) -> SeatTaker:
+    """The seats of a stage's own task; UserError for a trace that is none, or too long."""
+    stage, first = job.stage, job.tasksets[0]
+    tokenizer = policy.processor.tokenizer
+
+    def encode(text: str) -> list[int]:
+        return [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+
+    traces: dict[int, list[str]] = {}
+    if wanted.demonstrations is not None:
+        frames = lambda case: case_frame(first.task, case, policy.frame)  # noqa: E731
+        told = with_demonstrations(first, Path(wanted.demonstrations), frames)
+        numbers = {case.id: number for number, case in enumerate(first.cases)}
+        for case, text in zip(told.cases, told.completions or (), strict=True):
+            traces.setdefault(numbers[case.id], []).append(text)
+        refuse_long_traces(stage.place, traces, encode, stage.max_new_tokens)
+    return SeatTaker(wanted, row_scorer, traces, encode, stage.generations, stage.max_new_tokens, job.seed)
 
 
 def _dropped(job: StageJob, mixture: Mixture) -> frozenset[int]:

@@ -87,6 +87,7 @@ class RowScorer:
     opened: str = ""  # what the chat template opens for every completion, see policy/thinking.py
     # The rows and scores that the policy drew in this round, where dynamic sampling has replaced some since.
     drawn: list[tuple[int, Score]] = field(default_factory=list)
+    seated: set[int] = field(default_factory=set)  # places of the round that demonstrations have taken
     _known: dict[tuple[int, str, int, bool], Score] = field(default_factory=dict)
 
     def score(self, row: int, completion: str, ids: Sequence[int]) -> tuple[Rollout, Score]:

@@ -13,6 +13,7 @@
 - The reference of the KL term is a copy of the policy as it was loaded, with all its settings; TRL would load
   it by name, with settings of its own. With an adapter there is none: TRL switches the adapter off, or back
   to where it began.
+- Demonstrations among the completions are weighted (`seats`).
 - What a stage learns from masked pictures is looked at between a micro-batch's scores and its loss, and added
   to it (`visual_terms`).
 """
@@ -37,6 +38,7 @@ from vrft_aug.training.micro_batches import deal_groups, loss_share
 from vrft_aug.training.order import round_keys
 from vrft_aug.training.privileged_teacher import PrivilegedTeacher
 from vrft_aug.training.sampler_monitor import row_differences, step_figures
+from vrft_aug.training.seats import SeatTaker
 from vrft_aug.training.visual_terms import ROW, VisualTerms, loss_mask
 from vrft_aug.training.vllm_rollouts import VllmRollouts
 
@@ -67,6 +69,7 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
             super().__init__(model=model, **settings)
         self._differences: list[torch.Tensor] = []  # of the micro-batches of the step that runs
         self._visual, self._teacher = visual, teacher
+        self.seats: SeatTaker | None = None
         self.row_keys: list[Key] | None = None  # of the completions that are drawn next
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
@@ -128,8 +131,10 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
         return self._watched_loss(model, inputs) * loss_share(self, inputs)
 
     def _watched_loss(self, model: Any, inputs: Any) -> Any:
-        sampled, visual, teacher = inputs.get("sampling_per_token_logps"), self._visual, self._teacher
-        if (sampled is None and visual is None and teacher is None) or not self.model.training:
+        sampled, seats = inputs.get("sampling_per_token_logps"), self.seats
+        visual, teacher = self._visual, self._teacher
+        plain = sampled is None and visual is None and teacher is None and seats is None
+        if plain or not self.model.training:
             return super()._compute_loss(model, inputs)
         inputs = dict(inputs)  # advantages may be weighted
         score, scored, gained = self._get_per_token_logps_and_entropies, [], []
@@ -141,6 +146,8 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
                 gained.append(visual.look(self, result, inputs, partial(score, *arguments, **fields)))
             if teacher is not None:
                 gained.append(teacher.term(self, result[0], inputs))
+            if seats is not None:
+                seats.weighted(result[0], inputs)
             return result
 
         with swapped(self, "_get_per_token_logps_and_entropies", kept):
@@ -163,6 +170,8 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
             figures |= self._visual.figures(self)
         if self._teacher is not None:
             figures |= self._teacher.figures(self)
+        if self.seats is not None:
+            figures |= self.seats.figures()
         for name, value in figures.items():
             self._metrics["train"].setdefault(name, []).append(value)
 

@@ -53,29 +53,35 @@ def reward_function(
         **_: Any,
     ) -> list[float]:
         own = [
-            (index, *row_scorer.score(index, completion[0]["content"], ids))
-            for completion, ids, index in zip(completions, completion_ids, row, strict=True)
+            (index, *row_scorer.score(index, completion[0]["content"], ids), place in row_scorer.seated)
+            for place, (completion, ids, index) in enumerate(
+                zip(completions, completion_ids, row, strict=True)
+            )
         ]
         whole = gather_all(own)
+        # What the policy did not say, demonstrations, is logged, and in no figure of the policy's.
+        said = [(index, rollout, score) for index, rollout, score, seated in whole if not seated]
         if is_main():
             # The rollouts of a step are made before it counts as done.
             buffer.lines += [
                 _line(stage, trainer_state.global_step + 1, row_scorer.mixture, *one) for one in whole
             ]
-            for name, value in _figures(row_scorer.mixture, thresholds, whole).items():
+            for name, value in _figures(row_scorer.mixture, thresholds, said).items():
                 log_metric(name, value)
-        drawn = row_scorer.drawn or [(index, score) for index, _, score in whole]
+        drawn = row_scorer.drawn or [(index, score) for index, _, score in said]
         thresholds.after_round(term_means(row_scorer.mixture, drawn))
         row_scorer.end_round()
-        return [score.total for _, _, score in own]
+        return [score.total for _, _, score, _ in own]
 
     return reward
 
 
 def _line(
-    stage: str, step: int, mixture: Mixture, index: int, rollout: Rollout, score: Score
+    stage: str, step: int, mixture: Mixture, index: int, rollout: Rollout, score: Score, seated: bool
 ) -> dict[str, Any]:
     line = line_of(stage, step, mixture.task(index), mixture.case(index), rollout, score)
+    if seated:
+        line["demonstration"] = True
     return line if mixture.told(index) else {**line, "told": False}
 
 
