@@ -53,35 +53,49 @@ def test_options_of_the_batch_script_are_slurms() -> None:
     assert wrong_command(line.replace('"$recipe" "$@"', "my.yaml").replace('"$run"', "runs/mine")) is None
 
 
-@pytest.mark.parametrize(
-    ("code", "starts", "ends", "back", "words"),
-    [
-        (0, 0, 0, False, "finished"),
-        (2, 0, 2, False, "a setting is wrong; not put back"),
-        (143, 0, 0, True, "not finished (exit code 143), put back"),
-        (143, 50, 0, True, "put back"),  # told to stop: as often as it takes
-        (137, 2, 0, True, "not finished (exit code 137), put back"),
-        (137, 3, 137, False, "given up after 3 starts anew (exit code 137)"),
-    ],
-)
-def test_the_batch_script_on_each_ending(
-    code: int, starts: int, ends: int, back: bool, words: str, tmp_path: Path
-) -> None:
-    """With stand-ins for srun and scontrol that tell what they were called with."""
+def run_batch(tmp_path: Path, code: int, starts: int, saves: bool) -> subprocess.CompletedProcess[str]:
+    """The script with stand-ins for srun and scontrol that tell what they were called with."""
     bash = shutil.which("bash")
     if bash is None:
         pytest.skip("no bash")
-    for name, body in (("srun", f"exit {code}"), ("scontrol", "exit 0")):
+    save = "mkdir -p runs/mine/checkpoints; touch runs/mine/checkpoints/new\n" if saves else ""
+    for name, body in (("srun", f"sleep 0.1\n{save}exit {code}"), ("scontrol", "exit 0")):
         (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $*"\n{body}\n', "utf-8")
         (tmp_path / name).chmod(0o755)
     known = {"SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": str(starts), "SLURM_CPUS_PER_TASK": "4"}
-    done = subprocess.run(
+    return subprocess.run(
         [bash, str(BATCH), "my.yaml", "runs/mine", "seed=3"],
         env={**known, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=60,
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "starts", "saves", "ends", "back", "words"),
+    [
+        (0, 0, True, 0, False, "finished"),
+        (2, 0, False, 2, False, "something has to be corrected first"),
+        (143, 50, True, 0, True, "not finished (exit code 143), put back"),  # as often as it takes
+        (143, 2, False, 0, True, "put back"),
+        (
+            143,
+            3,
+            False,
+            143,
+            False,
+            "given up after 3 starts anew",
+        ),  # the limit is too short for a checkpoint
+        (137, 2, True, 0, True, "not finished (exit code 137), put back"),
+        (137, 3, True, 137, False, "given up after 3 starts anew (exit code 137)"),
+    ],
+)
+def test_the_batch_script_on_each_ending(
+    code: int, starts: int, saves: bool, ends: int, back: bool, words: str, tmp_path: Path
+) -> None:
+    done = run_batch(tmp_path, code, starts, saves)
     assert done.returncode == ends and words in done.stdout
     assert ("scontrol requeue 7" in done.stdout) is back
     assert "srun --kill-on-bad-exit=1 vrft train my.yaml seed=3 --output runs/mine --resume" in done.stdout
@@ -106,6 +120,8 @@ def test_the_job_of_kubernetes_is_whole() -> None:
     assert container["name"] == "pytorch"
     assert container["command"] == ["torchrun", "-m", "vrft_aug"]
     assert wrong_command(" ".join(["vrft", *container["args"]])) is None
+    grace = {one["name"]: one["value"] for one in container["env"]}["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"]
+    assert int(grace) < pod["terminationGracePeriodSeconds"]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == job["spec"]["nprocPerNode"]
     assert {one["name"] for one in container["volumeMounts"]} == {one["name"] for one in pod["volumes"]}
     assert f"useradd --create-home --uid {pod['securityContext']['runAsUser']}" in read(DEPLOY / "Dockerfile")

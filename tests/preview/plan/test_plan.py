@@ -22,6 +22,7 @@ from vrft_aug.preview.plan.roofline import Pace, seconds, sent_bytes, step_costs
 from vrft_aug.preview.plan.work import Asked, Lengths, Work
 from vrft_aug.recipe.file import load_recipe
 from vrft_aug.recipe.model_config import ModelConfig
+from vrft_aug.training.parallel import BUILT
 
 LENGTHS = Lengths(prompt=600, mean=580.0, completion=128, patches=256, counted=True)
 WORK = Work(
@@ -259,7 +260,9 @@ def test_what_does_not_fit_is_told_with_what_would(folder: Path) -> None:
     (again,) = plan(changed, find_card("4090"), asked=ASKED).stages
     assert again.fits and again.memory.peak <= 1.01 * stage.advice.peak
     (eight,) = plan(recipe, find_card("4090"), 8, asked=ASKED).stages
-    assert eight.advice is not None and "parallel.strategy=fsdp2" in eight.advice.setting.changes
+    sharded = next(one for one in eight.alone if "parallel.strategy=fsdp2" in one.setting.changes)
+    assert sharded.fits and sharded.setting.there is ("fsdp2" in BUILT)
+    assert eight.advice is not None and eight.advice.setting.there
     (large,) = plan(recipe, find_card("h200"), asked=ASKED).stages
     assert large.fits and large.advice is None and large.alone == ()
     whole = load_recipe("qwen2.5-vl-3b-retinamnist", [f"model.name={folder}", "model.dtype=float32"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from vrft_aug.policy.anatomy import Anatomy
 from vrft_aug.preview.plan.footprint import Sharding
 from vrft_aug.preview.plan.work import Work
+from vrft_aug.training.parallel import BUILT
 
 SHARDED = ("zero1", "zero2", "fsdp2")
 
@@ -23,6 +24,7 @@ class Setting:
         adapted: whether an adapter alone is trained.
         sharding: over the processes.
         changes: as overrides of the command line write them; empty for the recipe as it is.
+        there: whether this version can train so.
     """
 
     work: Work
@@ -31,6 +33,7 @@ class Setting:
     adapted: bool
     sharding: Sharding
     changes: tuple[str, ...] = ()
+    there: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def cheapest(now: Setting, lora: Anatomy | None, judge: Judge) -> Judged | None:
     """
     for start in (now, *_half(now), *(one for half in (now, *_half(now)) for one in _lora(half, lora))):
         options = [judge(option) for option in _all(start)]
-        fitting = [one for one in options if one.fits]
+        fitting = [one for one in options if one.fits and one.setting.there]
         if fitting:
             return min(fitting, key=lambda one: (round(one.seconds, 2), len(one.setting.changes)))
     return None
@@ -113,6 +116,7 @@ def _sharding(now: Setting) -> Iterator[Setting]:
                 now,
                 sharding=replace(now.sharding, strategy=strategy),
                 changes=(*now.changes, f"parallel.strategy={strategy}"),
+                there=strategy in BUILT,
             )
 
 

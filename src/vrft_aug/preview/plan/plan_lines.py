@@ -97,7 +97,8 @@ def _fitting(stage: PlannedStage) -> str:
 
 
 def _judged(one: Judged) -> str:
-    return f"{' '.join(one.setting.changes)}: {in_words(one.peak)}, a step about {duration(one.seconds)}"
+    told = f"{' '.join(one.setting.changes)}: {in_words(one.peak)}, a step about {duration(one.seconds)}"
+    return told if one.setting.there else f"{told} (this version cannot do that yet)"
 
 
 def duration(seconds: float) -> str:
@@ -169,4 +170,5 @@ def _judged_json(one: Judged) -> dict[str, Any]:
         "peak": one.peak,
         "step_seconds": round(one.seconds, 6),
         "fits": one.fits,
+        "available": one.setting.there,
     }
