@@ -283,6 +283,11 @@ def test_lines_and_json_say_the_same(folder: Path) -> None:
     assert ("DOES NOT FIT" in text) is not stage["fits"]
 
 
+def test_what_is_not_counted_is_said() -> None:
+    code, text = run("fundus-demo", "--gpu", "t4", "stages.grade.dynamic_sampling.mode=resample")
+    assert code == 0 and text.count("not counted, and more than what follows: dynamic_sampling") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -67,6 +67,8 @@ def _stage_lines(plan: Plan, stage: PlannedStage) -> Iterator[str]:
         )
     if work.masked:
         yield f"  a second pass sees masked pictures ({work.masked})"
+    if work.uncounted:
+        yield f"  not counted, and more than what follows: {', '.join(work.uncounted)}"
     told = [f"{PARTS[name]} {in_words(size)}" for name, size in memory.parts.items() if size >= 500_000]
     yield f"  memory, each part at its highest: {', '.join(told)}"
     moments = ", ".join(f"{name} {in_words(size)}" for name, size in memory.moments.items())
@@ -140,6 +142,7 @@ def _stage_json(stage: PlannedStage) -> dict[str, Any]:
         "room": stage.room,
         "engine": work.engine,
         "masked": work.masked,
+        "uncounted": list(work.uncounted),
         "peak": stage.memory.peak,
         "moment": stage.memory.moment,
         "memory": stage.memory.parts,

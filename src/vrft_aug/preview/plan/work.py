@@ -82,6 +82,7 @@ class Work:
         masked: whether a second pass sees masked pictures: "scored", or "trained" with gradients through it.
         engine: what draws the completions, transformers or vllm.
         engine_share: of the card's memory that the engine takes for itself.
+        uncounted: settings of the stage that cost something which the plan does not know.
     """
 
     stage: str
@@ -100,6 +101,7 @@ class Work:
     masked: Literal["", "scored", "trained"] = ""
     engine: str = "transformers"
     engine_share: float = 0.0
+    uncounted: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -180,7 +182,18 @@ def stage_work(
         masked=_masked(stage),
         engine=stage.rollouts.engine,
         engine_share=_engine_share(stage),
+        uncounted=_uncounted(stage),
     )
+
+
+def _uncounted(stage: StageConfig) -> tuple[str, ...]:
+    """Of settings whose passes are not among those counted here."""
+    used = {
+        "teacher": stage.teacher.weight,
+        "noisy_rollouts": stage.noisy_rollouts.share,
+        "dynamic_sampling": stage.dynamic_sampling.mode == "resample",
+    }
+    return tuple(name for name, on in used.items() if on)
 
 
 def _masked(stage: StageConfig) -> Literal["", "scored", "trained"]:
