@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from helpers.chat_server import Answer, serving
@@ -55,6 +59,36 @@ def test_an_interrupted_evaluation_goes_on_where_it_was(tmp_path: Path) -> None:
         server.requests.clear()
         evaluate_endpoint(Endpoint(server.url, "m", cache=tmp_path), recipe, concurrency=1)
         assert len(server.requests) == 6
+
+
+def test_what_the_chat_template_has_opened_stands_before_every_reply(tmp_path: Path) -> None:
+    recipe = shade_recipe(tmp_path, evaluation={"limit": 3})
+    said = ["so</think><answer>dark</answer>", "<think>so</think><answer>dark</answer>", "the answer is dark"]
+
+    def answer(request: dict[str, Any], n: int) -> Answer:
+        return Answer(said[n], finish="stop" if n < 2 else "length")
+
+    with serving(answer) as server:
+        rows = evaluate_endpoint(Endpoint(server.url, "m"), recipe, concurrency=1).rows
+    assert [row.completion for row in rows] == [f"<think>{said[0]}", said[1], f"<think>{said[2]}"]
+    assert [row.answer for row in rows] == ["dark", "dark", None]  # the last one was still thinking
+
+
+def test_a_cut_reply_alone_is_left_as_it_is(tmp_path: Path) -> None:
+    recipe = shade_recipe(tmp_path, evaluation={"limit": 1})
+    with serving(lambda request, n: Answer("dark", finish="length")) as server:
+        (row,) = evaluate_endpoint(Endpoint(server.url, "m"), recipe).rows
+    assert row.completion == "dark"
+
+
+def test_pictures_are_sent_within_the_recipes_pixel_limits(tmp_path: Path) -> None:
+    limits: dict[str, Any] = {"min_pixels": 28 * 28, "max_pixels": 56 * 56}
+    for model, size in (({}, (120, 120)), (limits, (56, 56))):
+        recipe = shade_recipe(tmp_path, model=model, evaluation={"limit": 1})
+        with serving(lambda request, n: says("dark")) as server:
+            evaluate_endpoint(Endpoint(server.url, "Qwen2.5-VL-x"), recipe)
+        (url,) = re.findall(r"base64,([^'\"]+)", str(server.requests[0]["messages"]))
+        assert Image.open(BytesIO(b64decode(url))).size == size
 
 
 @pytest.mark.parametrize(("model", "corner"), [("Qwen2.5-VL-x", 15), ("unknown", 14 * 120 / 1000)])

@@ -11,6 +11,7 @@ from pathlib import Path
 from vrft_aug.errors import UserError
 from vrft_aug.files import write_text
 from vrft_aug.nouns import Prompt
+from vrft_aug.perception.limited_pictures import with_limits
 from vrft_aug.perception.model_view import model_view
 from vrft_aug.policy.ask_all import ask_all
 from vrft_aug.policy.endpoint import Endpoint, Reply
@@ -40,14 +41,16 @@ def draft_traces(
     UserError where the server fails for good, and where no reply can be kept; then nothing is written.
     """
     model = recipe.model.model_copy(update={"name": endpoint.model})
-    taskset = load_taskset(recipe, stage.task, "train", stage.injection, model_view(model).space, limit)
+    view = model_view(model)
+    taskset = load_taskset(recipe, stage.task, "train", stage.injection, view.space, limit)
     frame_of = frames_without_model(taskset.task, model)
 
     def ask(prompt: Prompt) -> Reply:
         return endpoint.chat(prompt.messages, prompt.images, temperature=0.0, max_tokens=stage.max_new_tokens)
 
+    prompts = with_limits(taskset.prompts, recipe.model, view)
     lines, refused = [], Counter[str]()
-    for case, reply in zip(taskset.cases, ask_all("asking", ask, taskset.prompts), strict=True):
+    for case, reply in zip(taskset.cases, ask_all("asking", ask, prompts), strict=True):
         wrong = "was cut at the token limit" if not reply.finished else None
         wrong = wrong or fault(reply.text.strip(), case, taskset.task, frame_of(case))
         if wrong is None:

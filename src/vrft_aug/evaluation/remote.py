@@ -13,9 +13,11 @@ from vrft_aug.evaluation.measure import Source, Written, measure_rollouts
 from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.evaluation.report_data import Report
 from vrft_aug.nouns import Case, Prompt, Rollout
+from vrft_aug.perception.limited_pictures import with_limits
 from vrft_aug.perception.model_view import model_view
 from vrft_aug.policy.ask_all import CONCURRENCY, ask_all
-from vrft_aug.policy.endpoint import Endpoint
+from vrft_aug.policy.endpoint import Endpoint, Reply
+from vrft_aug.policy.thinking import whole_completion
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.taskset import evaluation_taskset, without_knowledge
@@ -31,8 +33,8 @@ def evaluate_endpoint(endpoint: Endpoint, recipe: Recipe, concurrency: int = CON
 
     Replies are kept as they come where the endpoint has a cache, so that an interrupted evaluation goes on.
     How the model speaks of coordinates, and the size that it sees, follow from its name and the recipe's
-    `model` settings (see perception/model_view.py). Raises UserError where data is absent or wrong, and where
-    the server fails for good.
+    `model` settings (see perception/model_view.py); pictures are sent within the recipe's
+    pixel limits. Raises UserError where data is absent or wrong, and where the server fails for good.
     """
     named_metrics(recipe)  # what is wrong with them is said before anything is asked
     wanted, source = recipe.evaluation, Source(f"{endpoint.model} at {endpoint.base_url}")
@@ -40,44 +42,58 @@ def evaluate_endpoint(endpoint: Endpoint, recipe: Recipe, concurrency: int = CON
     taskset = evaluation_taskset(recipe, view.space)
     frames = [case_frame(taskset.task, case, view.frame) for case in taskset.cases]
 
-    def greedy(asked: tuple[Prompt, Case]) -> list[Rollout]:
-        return [_rollout(endpoint, asked[0], wanted.max_new_tokens, 0.0, None)]
+    def greedy(asked: tuple[Prompt, Case]) -> list[Reply]:
+        return [_reply(endpoint, asked[0], wanted.max_new_tokens, 0.0, None)]
 
-    def sampled(asked: tuple[Prompt, Case]) -> list[Rollout]:
+    def sampled(asked: tuple[Prompt, Case]) -> list[Reply]:
         prompt, case = asked
         seeds = [_seed(recipe.seed, case.id, sample) for sample in range(wanted.samples)]
-        return [_rollout(endpoint, prompt, wanted.max_new_tokens, wanted.temperature, seed) for seed in seeds]
+        return [_reply(endpoint, prompt, wanted.max_new_tokens, wanted.temperature, seed) for seed in seeds]
 
-    pairs = list(zip(taskset.prompts, taskset.cases, strict=True))
+    prompts = with_limits(taskset.prompts, recipe.model, view)
+    pairs = list(zip(prompts, taskset.cases, strict=True))
     first = list(ask_all("asking", greedy, pairs, concurrency))
-    votes = None
+    votes: list[list[Reply]] = []
     if wanted.samples:
         votes = list(ask_all(f"sampling {wanted.samples} answers a case", sampled, pairs, concurrency))
         _warn_of_equal_samples(votes)
-    unseen = None
+    unseen: list[list[Reply]] = []
     if asks_blind(recipe):
-        blank = list(zip(blanked(taskset.prompts), taskset.cases, strict=True))
-        unseen = [one for (one,) in ask_all("asking without pictures", greedy, blank, concurrency)]
-    untold = None
+        blank = list(zip(blanked(prompts), taskset.cases, strict=True))
+        unseen = list(ask_all("asking without pictures", greedy, blank, concurrency))
+    untold: list[list[Reply]] = []
     if wanted.untold:
-        bare = list(zip(without_knowledge(taskset, view.space), taskset.cases, strict=True))
-        untold = [one for (one,) in ask_all("asking without knowledge", greedy, bare, concurrency)]
-    written = Written([one for (one,) in first], votes, frames, unseen, untold)
+        bare = with_limits(without_knowledge(taskset, view.space), recipe.model, view)
+        pairs = list(zip(bare, taskset.cases, strict=True))
+        untold = list(ask_all("asking without knowledge", greedy, pairs, concurrency))
+    opened = any(reply.opened for case in (*first, *votes, *unseen, *untold) for reply in case)
+    written = Written(
+        [_rollout(one, opened) for (one,) in first],
+        [[_rollout(one, opened) for one in case] for case in votes] or None,
+        frames,
+        [_rollout(one, opened) for (one,) in unseen] or None,
+        [_rollout(one, opened) for (one,) in untold] or None,
+    )
     return measure_rollouts(recipe, taskset, written, source)
 
 
-def _rollout(
+def _reply(
     endpoint: Endpoint, prompt: Prompt, max_tokens: int, temperature: float, seed: int | None
-) -> Rollout:
-    reply = endpoint.chat(
+) -> Reply:
+    return endpoint.chat(
         prompt.messages, prompt.images, seed=seed, temperature=temperature, max_tokens=max_tokens
     )
-    return Rollout(reply.text, reply.completion_tokens, reply.finished)
 
 
-def _warn_of_equal_samples(votes: list[list[Rollout]]) -> None:
+def _rollout(reply: Reply, opened: bool) -> Rollout:
+    """A reply as a rollout; `opened` says that the model's chat template opens the thinking of them all."""
+    text = whole_completion("<think>", reply.text) if opened else reply.text
+    return Rollout(text, reply.completion_tokens, reply.finished)
+
+
+def _warn_of_equal_samples(votes: list[list[Reply]]) -> None:
     """Some servers stay greedy whatever the temperature, where the model's own settings do not sample."""
-    if len(votes[0]) > 1 and all(len({rollout.completion for rollout in case}) == 1 for case in votes):
+    if len(votes[0]) > 1 and all(len({reply.text for reply in case}) == 1 for case in votes):
         Console(stderr=True).print(
             "warning: all samples of a case are equal, for every case; the server seems to ignore the "
             "temperature (transformers serve does where generation_config.json lacks do_sample: true)",

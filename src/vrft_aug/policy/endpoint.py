@@ -12,7 +12,7 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,7 @@ class Reply:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     finished: bool = True  # False: cut at the token limit
+    opened: bool = False  # the chat template had opened the thinking, so that the model only closed it
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ class Endpoint:
         """The model's reply; `images` fill the image parts of the messages in their order, as PNG.
 
         `temperature` 0 is greedy, None the server's default; `schema` is a JSON schema that the reply must
-        follow, where the server knows how. Reasoning that a server splits off comes back in `<think>` tags.
-        Raises UserError for whatever the server refuses (RequestRefused where another request may do), and
-        where it is not reached after all retries.
+        follow, where the server knows how. Reasoning that a server splits off, or that a chat template has
+        opened, comes back in `<think>` tags. Raises UserError for whatever the server refuses (RequestRefused
+        where another request may do), and where it is not reached after all retries.
         """
         request: dict[str, Any] = {"model": self.model, "messages": _with_images(messages, images)}
         settings = {"seed": seed, "temperature": temperature, "max_tokens": max_tokens}
@@ -86,11 +87,11 @@ class Endpoint:
             }
         kept = self._kept(request)
         if kept is not None and (reply := _read(kept)) is not None:
-            return reply
+            return _whole(reply)
         reply = self._ask(request)
         if kept is not None:
             write_text(kept, json.dumps(asdict(reply), ensure_ascii=False) + "\n")
-        return reply
+        return _whole(reply)
 
     @property
     def base_url(self) -> str:
@@ -172,6 +173,14 @@ def _reply(answer: Any) -> Reply:
         completion_tokens=usage.completion_tokens if usage else None,
         finished=choice.finish_reason != "length",
     )
+
+
+def _whole(reply: Reply) -> Reply:
+    """The reply with the `<think>` that it closes and does not open: it stood at the end of the prompt."""
+    before, closed, _ = reply.text.partition("</think>")
+    if not closed or "<think>" in before:
+        return reply
+    return replace(reply, text=f"<think>{reply.text}", opened=True)
 
 
 def _with_images(messages: Sequence[Message], images: Sequence[ImageRef]) -> list[dict[str, Any]]:
