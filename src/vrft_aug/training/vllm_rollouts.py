@@ -160,7 +160,8 @@ class VllmRollouts:
             {**prompt, "prompt_token_ids": written}
             for prompt, written in zip(prompts, self._written, strict=True)
         ]
-        outputs: list[Any] = self._generate(asked, sampling_params=each, **settings)
+        with same_random_numbers():
+            outputs: list[Any] = self._generate(asked, sampling_params=each, **settings)
         for prompt, output in zip(prompts, outputs, strict=True):
             if list(output.prompt_token_ids) != list(prompt["prompt_token_ids"]):
                 raise UserError(
