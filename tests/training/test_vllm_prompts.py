@@ -1,4 +1,4 @@
-"""What a stage asks of vLLM and leaves behind, on a stand-in for it."""
+"""What a stage asks of vLLM and leaves behind, on a stand-in; `test_vllm_rollouts.py` runs the true one."""
 
 from __future__ import annotations
 
