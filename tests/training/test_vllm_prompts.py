@@ -1,4 +1,4 @@
-"""What a stage asks of vLLM and leaves behind, on a stand-in; `test_vllm_rollouts.py` runs the true one."""
+"""What a stage asks of vLLM and leaves behind, on a stand-in for it."""
 
 from __future__ import annotations
 

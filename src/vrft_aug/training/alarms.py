@@ -112,7 +112,7 @@ def sampler_apart(lines: Sequence[Line]) -> str | None:
         "Completions are drawn from another distribution than the one that is trained: sampler and trainer "
         f"differ by {difference:.2g} in a token's log-probability, and weighted for that {left:.0%} of the "
         "completions are left. Look at trainer.top_p, top_k, generation_kwargs and the precision; with vLLM "
-        "at trainer.vllm_importance_sampling_mode."
+        "at rollouts.vllm_importance_sampling_mode."
     )
 
 
