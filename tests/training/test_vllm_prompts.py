@@ -75,6 +75,23 @@ def test_every_completion_has_a_seed_that_a_second_run_gives_it_again(
     assert seed_of((1, 2, 3)) == seed_of((1, 2, 3)) != seed_of((1, 23))
 
 
+def test_cases_that_step_in_for_flat_groups_are_asked_likewise(
+    random_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, expand)
+    asked = {
+        "dynamic_sampling": {"mode": "resample", "budget": 2},
+        "rewards": {"helpers.shades:sometimes": 1.0},
+    }
+    whole = recipe(random_policy, steps=3)
+    stage = whole.stages[0].model_validate({**whole.stages[0].model_dump(), **asked})
+    run_trainer(built(whole.model_copy(update={"stages": (stage,)}), tmp_path), None)
+    (llm,) = FakeLLM.made
+    assert sum(map(len, llm.asked)) > 24 and all(len(one) % 4 == 0 for one in llm.asked)
+    seeds = [one.seed for asked in llm.sampling for one in asked]
+    assert len(set(seeds)) == len(seeds)
+
+
 def test_weights_are_renewed_and_pictures_forgotten_with_them(
     random_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,7 +117,7 @@ def drawn(trainer: Any, seed: int = 0) -> list[list[int]]:
         for row in rows
     ]
     ids, images, fields = trainer._tokenize_prompts(prompts)
-    trainer._last_loaded_step, trainer._drawn = -1, (trainer.state.global_step, seed)
+    trainer._last_loaded_step, trainer.row_keys = -1, [(seed, member) for member in range(8)]
     tokens, _ = trainer._generate_single_turn(ids, images, fields, 8)
     return [list(row) for row in tokens]
 
