@@ -18,7 +18,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from hashlib import blake2b
 from typing import Any
 
@@ -106,13 +106,15 @@ class VllmRollouts:
             return
         from vllm.distributed import parallel_state
 
-        if llm is not None:
-            del llm.generate, llm.reset_prefix_cache
-            llm.llm_engine.engine_core.shutdown()
-        parallel_state.destroy_model_parallel()
-        if self._joined:
+        # The group of several training processes is theirs, and outlives the engine.
+        ours = swapped(parallel_state, "destroy_distributed_environment", lambda: None)
+        with nullcontext() if self._joined else ours:
+            if llm is not None:
+                del llm.generate, llm.reset_prefix_cache
+                llm.llm_engine.engine_core.shutdown()
+            parallel_state.destroy_model_parallel()
             parallel_state.destroy_distributed_environment()
-            self._joined = False
+        self._joined = False
         del llm
         gc.collect()
         if torch.cuda.is_available():
