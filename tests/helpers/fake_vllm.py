@@ -25,6 +25,7 @@ class FakeLLM:
     """vllm.LLM: draws four tokens by the seed of each request, and changes the process as vLLM does."""
 
     made: ClassVar[list[FakeLLM]] = []
+    groups_ended: ClassVar[list[str]] = []  # process groups that vLLM has ended
     expand: ClassVar[Expand]
     broken: ClassVar[Exception | None] = None
 
@@ -78,12 +79,13 @@ def install(monkeypatch: pytest.MonkeyPatch, expand: Expand) -> type[FakeLLM]:
 
     llm = type("LLM", (FakeLLM,), {"expand": staticmethod(expand)})
     FakeLLM.made.clear()
+    FakeLLM.groups_ended.clear()
     modules: dict[str, dict[str, Any]] = {
         "vllm": {"LLM": llm, "SamplingParams": SamplingParams},
         "vllm.distributed": {},
         "vllm.distributed.parallel_state": {
             "destroy_model_parallel": lambda: None,
-            "destroy_distributed_environment": lambda: None,
+            "destroy_distributed_environment": lambda: FakeLLM.groups_ended.append("default"),
         },
         "vllm.model_executor": {},
         "vllm.model_executor.layers": {},

@@ -136,6 +136,17 @@ def test_the_engine_is_made_as_the_policy_is_and_leaves_the_process_as_it_was(
 PLAIN = shade_recipe(Path("x"), GRPO).stages[0].rollouts
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_the_group_of_several_training_processes_outlives_the_engine(
+    several: bool, random_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, expand)
+    stage = built(recipe(random_policy), tmp_path)
+    monkeypatch.setattr(stage.trainer.vllm, "_joined", not several)
+    stage.trainer.close()
+    assert FakeLLM.groups_ended == ([] if several else ["default"])
+
+
 def test_an_engine_that_does_not_start_is_one_line_and_leaves_nothing(
     random_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
