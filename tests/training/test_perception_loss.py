@@ -243,7 +243,7 @@ def test_a_term_comes_together_as_trls_own_do(folder: Path, loss: str) -> None:
         for beta in (0.0, 1.0):
             trainer.beta = beta
             losses.append(
-                float(trainer._compute_loss(trainer.model, {**batch, "ref_per_token_logps": reference}))
+                float(trainer._watched_loss(trainer.model, {**batch, "ref_per_token_logps": reference}))
             )
     log_ratio = reference - scores[0]
     term = as_the_loss(trainer, log_ratio.exp() - log_ratio - 1, batch["completion_mask"], batch)
