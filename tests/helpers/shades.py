@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from vrft_aug.errors import UserError
 from vrft_aug.nouns import Box, Case, Rollout, Target, Task
 from vrft_aug.perception.tightening import Tightening
+from vrft_aug.processes import process_index
 from vrft_aug.recipe.schema import Recipe
 
 SIDE = 120
@@ -37,6 +39,19 @@ def read(root: Path, split: str, task: Task, count: int = 10) -> list[Case]:
         shade = Shade(20 + i if i % 2 == 0 else 220 + i, corners)
         cases.append(Case(id=f"shades/{split}/{i}", images=(shade,), target=target))
     return cases
+
+
+def read_some_blank(root: Path, split: str, task: Task) -> list[Case]:
+    """As `read`, every third case without a picture."""
+    cases = read(root, split, task)
+    return [replace(case, images=()) if i % 3 == 0 else case for i, case in enumerate(cases)]
+
+
+def wrong_in_one(rollout: Rollout) -> float:
+    """A reward that refuses what the second of several processes gives it."""
+    if process_index() == 1:
+        raise UserError("no mark for this case in marks.csv")
+    return spread(rollout)
 
 
 def spread(rollout: Rollout) -> float:

@@ -16,7 +16,7 @@ from vrft_aug.errors import UserError
 from vrft_aug.perception.model_view import limits_without_grid
 from vrft_aug.perception.spaces import BoxSpace, Frame, family_space
 from vrft_aug.policy.adapters import load_adapter
-from vrft_aug.policy.hardware import choose_device
+from vrft_aug.policy.hardware import choose_device, take_gpu
 from vrft_aug.policy.out_of_memory import ran_out_of_memory
 from vrft_aug.policy.precision import weights_dtype
 from vrft_aug.recipe.model_config import ModelConfig
@@ -112,6 +112,8 @@ def load_policy(config: ModelConfig, training: bool = False) -> Policy:
     if any(limits.values()) and not hasattr(processor.image_processor, "merge_size"):
         raise limits_without_grid(config, str(model.config.model_type))
     device = choose_device(config)
+    if device == "cuda":
+        take_gpu()
     try:
         model = model.to(device)
     except (RuntimeError, MemoryError) as error:

@@ -17,7 +17,7 @@ import torch
 from torch import distributed
 
 from vrft_aug.errors import UserError
-from vrft_aug.policy.hardware import choose_device
+from vrft_aug.policy.hardware import choose_device, refuse_idle_gpus, take_gpu
 from vrft_aug.policy.work_sharing import job_store
 from vrft_aug.processes import is_main, process_count
 from vrft_aug.recipe.model_config import ModelConfig
@@ -42,7 +42,11 @@ def join(config: ModelConfig, timeout: timedelta = LONGEST_WAIT) -> None:
     what is an error.
     """
     if process_count() == 1:
+        refuse_idle_gpus(config)
         return
+    device = choose_device(config)
+    if device == "cuda":
+        take_gpu()
     from accelerate import PartialState
 
     if "OMP_NUM_THREADS" not in os.environ:  # as torchrun; a launcher that knows better has set it
@@ -50,7 +54,7 @@ def join(config: ModelConfig, timeout: timedelta = LONGEST_WAIT) -> None:
         os.environ["OMP_NUM_THREADS"] = "1"
     job_store()  # the evaluation speaks through it, and whoever must say why the run ends
     # The state of accelerate, so that the trainers find what they would have made themselves.
-    PartialState(cpu=choose_device(config) == "cpu", timeout=timeout)
+    PartialState(cpu=device == "cpu", timeout=timeout)
     if not is_main():
         logging.disable(logging.WARNING)
         warnings.simplefilter("ignore")
