@@ -42,7 +42,8 @@ class OncePerPrompt:
             return self._processor(images=images, text=text, **settings)  # type: ignore[no-any-return]
         counts = [len(own or ()) for own in images]
         groups = group_rows(list(zip(text, images, strict=True)), eq)
-        unique = [images[row] for row in groups.first], [text[row] for row in groups.first]
+        # TRL says None for a prompt without pictures, which processors do not know.
+        unique = [images[row] or [] for row in groups.first], [text[row] for row in groups.first]
         with swapped(self._processor, "image_processor", self._images):
             inputs = self._processor(images=unique[0], text=unique[1], **settings)
         return self._repeated(inputs, counts, groups)
