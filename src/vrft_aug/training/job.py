@@ -22,6 +22,7 @@ from vrft_aug.tasks.look_probe import Probe
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.loggers import keep_tensorboard
 from vrft_aug.training.progress import ProgressBar, RunLog
+from vrft_aug.training.sharding import is_engine, whole_model
 from vrft_aug.training.stop_signal import StopSignal
 
 
@@ -67,15 +68,19 @@ def freeze_parts(model: Any, job: StageJob) -> None:
     write_text(path, json.dumps(noted, indent=1) + "\n")
 
 
-def run_trainer(stage: BuiltStage, resume_from: Path | None) -> Any:
-    """Train from the start or from a checkpoint; gives the trained model, with LoRA a peft.PeftModel."""
+def run_trainer(stage: BuiltStage, resume_from: Path | None, start: ModelConfig | None = None) -> Any:
+    """Train from the start or from a checkpoint; gives the trained model, with LoRA a peft.PeftModel.
+
+    With `start`, what its model was loaded by, the main one of several processes has it whole, whatever the
+    strategy.
+    """
     from transformers.trainer_callback import PrinterCallback
 
     trainer, log, bar = stage.trainer, stage.log, stage.bar
     trainer.remove_callback(PrinterCallback)
     log.trainer = trainer
     keep_tensorboard(trainer, log.run / TENSORBOARD / log.stage)
-    if resume_from is not None and not hasattr(trainer.model, "peft_config"):
+    if resume_from is not None and not hasattr(trainer.model, "peft_config") and not is_engine(trainer):
         _restore_weights(trainer.model, resume_from)
     try:
         trainer.train(resume_from_checkpoint=str(resume_from) if resume_from is not None else None)
@@ -85,7 +90,7 @@ def run_trainer(stage: BuiltStage, resume_from: Path | None) -> Any:
         if hasattr(trainer, "close"):
             trainer.close()
     stage.signal.raise_if_stopped(trainer.state.global_step)
-    return trainer.accelerator.unwrap_model(trainer.model)
+    return trainer.accelerator.unwrap_model(trainer.model) if start is None else whole_model(trainer, start)
 
 
 def _restore_weights(model: Any, checkpoint: Path) -> None:

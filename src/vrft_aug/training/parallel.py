@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 from vrft_aug.errors import UserError, nearest, shown
 from vrft_aug.recipe.parallel_config import ParallelConfig
 from vrft_aug.recipe.stage_config import StageConfig
 
-BUILT = ("auto", "ddp")
+ZERO = ("zero1", "zero2", "zero3")
+FSDP_SETTINGS: dict[str, type] = {  # of transformers' fsdp_config
+    "reshard_after_forward": bool,
+    "cpu_offload": bool,
+    "transformer_layer_cls_to_wrap": list,
+}
+# Of DeepSpeed's configuration: those that neither the recipe says elsewhere nor the strategy.
+ZERO_SETTINGS: dict[str, type] = {
+    "zero_optimization": dict,
+    "communication_data_type": str,
+    "prescale_gradients": bool,
+    "gradient_predivide_factor": float,
+    "sparse_gradients": bool,
+    "comms_logger": dict,
+    "flops_profiler": dict,
+    "wall_clock_breakdown": bool,
+    "steps_per_print": int,
+}
 # Of torch's DistributedDataParallel; transformers calls each of them ddp_NAME.
 DDP_SETTINGS: dict[str, type] = {
     "find_unused_parameters": bool,
@@ -18,28 +36,60 @@ DDP_SETTINGS: dict[str, type] = {
 }
 
 
+def zero_stage(strategy: str) -> int | None:
+    """1, 2 or 3 for ZeRO, None for what is not DeepSpeed's."""
+    return int(strategy[-1]) if strategy in ZERO else None
+
+
 def check_parallel(parallel: ParallelConfig) -> None:
-    """Raise UserError for a strategy that is not there, and for settings that its engine does not know."""
-    if parallel.strategy not in BUILT:
-        raise UserError(
-            f"parallel.strategy is {parallel.strategy}, which this version does not have; set it to ddp ("
-            "each process holds the whole model), with model.lora where memory is short"
-        )
+    """Raise UserError for settings that the strategy's engine does not know, and where it is absent."""
+    known, engine = DDP_SETTINGS, "ddp"
+    if parallel.strategy == "fsdp2":
+        known, engine = FSDP_SETTINGS, "fsdp2"
+    elif parallel.strategy in ZERO:
+        known, engine = ZERO_SETTINGS, "DeepSpeed"
+        if find_spec("deepspeed") is None:
+            raise UserError(
+                f"parallel.strategy is {parallel.strategy}, which needs DeepSpeed, which is not here: "
+                "pip install 'vrft-aug[deepspeed]', or set fsdp2, which needs nothing more"
+            )
     for name, value in parallel.settings.items():
-        kind = DDP_SETTINGS.get(name)
+        kind = known.get(name)
         if kind is None:
             raise UserError(
-                f"parallel.{name} is no setting of ddp{nearest(name, DDP_SETTINGS)}; it has "
-                f"{', '.join(DDP_SETTINGS)}"
+                f"parallel.{name} is no setting of {engine}{nearest(name, known)}; it has {', '.join(known)}"
             )
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        if not (isinstance(value, bool) if kind is bool else whole):
-            wanted = "true or false" if kind is bool else "a whole number from 1"
-            raise UserError(f"parallel.{name} is {shown(value)}; expected {wanted}")
+        if not _fits(value, kind):
+            raise UserError(f"parallel.{name} is {shown(value)}; expected {_WANTED[kind]}")
+    zero = parallel.settings.get("zero_optimization", {})
+    if "stage" in zero:
+        raise UserError(
+            f"parallel.zero_optimization.stage is {shown(zero['stage'])}; parallel.strategy "
+            f"({parallel.strategy}) says which stage it is: leave it out"
+        )
+
+
+_WANTED = {
+    bool: "true or false",
+    int: "a whole number from 1",
+    float: "a number above 0",
+    str: "a name",
+    list: "a list of names of layer classes",
+    dict: "a mapping, as in DeepSpeed's configuration",
+}
+
+
+def _fits(value: object, kind: type) -> bool:
+    if kind is list:
+        return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value) and bool(value)
+    if kind in (int, float):
+        number = isinstance(value, int | kind) and not isinstance(value, bool)
+        return number and value >= 1 if kind is int else number and value > 0  # type: ignore[operator]
+    return isinstance(value, kind)
 
 
 def parallel_settings(parallel: ParallelConfig) -> dict[str, Any]:
-    """Settings of transformers.TrainingArguments.
+    """Settings of transformers.TrainingArguments for DDP.
 
     Unused weights are looked for unless the recipe says otherwise: where one process has no picture in a
     micro-batch, its vision tower has no gradient.

@@ -32,6 +32,7 @@ from trl.trainer import grpo_trainer
 from vrft_aug.policy.prefix.patching import swapped
 from vrft_aug.policy.row_noise import Key, RowNoise
 from vrft_aug.policy.sampled_log_probs import generate_and_tell
+from vrft_aug.policy.sharded import whole_weights
 from vrft_aug.policy.together import gather_all
 from vrft_aug.processes import process_index
 from vrft_aug.training.micro_batches import deal_groups, loss_share
@@ -121,7 +122,8 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
             most = self.generation_config.max_new_tokens
             noise = RowNoise(self.row_keys, most, self.accelerator.device)
         telling = partial(generate_and_tell, model.generate, drawn, noise)
-        with self.accelerator.autocast(), swapped(model, "generate", telling):
+        whole = whole_weights(self.model_wrapped)  # processes decode for unequally long
+        with whole, self.accelerator.autocast(), swapped(model, "generate", telling):
             ids, log_probs = super()._generate_single_turn(*arguments, **settings)
         if log_probs is None and drawn:
             log_probs = [row[: len(own)] for row, own in zip(drawn[0].tolist(), ids, strict=True)]

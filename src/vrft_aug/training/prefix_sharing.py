@@ -75,8 +75,6 @@ def why_not(trainer: Any) -> str | None:
     """Why prefix sharing cannot be used with this trainer, or None where it can."""
     if reason := why_not_model(_causal_model(trainer, trainer.model)):
         return reason
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        return "it is not tested with FSDP or DeepSpeed"
     if trainer.tools or trainer.rollout_func is not None:
         return "tools and rollout functions put more than the model's own tokens after the prompt"
     return None

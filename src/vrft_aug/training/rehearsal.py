@@ -42,9 +42,11 @@ def rehearse_stages(recipe: Recipe, tasksets: list[tuple[TaskSet, ...]], policy:
 
     The model must not be used afterwards. Raises UserError for settings that a library refuses.
     """
+    # Engines that shard take the model apart, and this one is built on again.
+    parallel = recipe.parallel if recipe.parallel.strategy in ("auto", "ddp") else ONE_EACH
     with same_random_numbers():
         for index, (stage, parts) in enumerate(zip(recipe.stages, tasksets, strict=True)):
-            _rehearse(stage, parts, policy, recipe.model, stage_seed(recipe.seed, index), recipe.parallel)
+            _rehearse(stage, parts, policy, recipe.model, stage_seed(recipe.seed, index), parallel)
 
 
 def rehearse_without_model(stage: StageConfig, tasksets: tuple[TaskSet, ...]) -> None:

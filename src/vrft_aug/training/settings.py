@@ -13,8 +13,8 @@ from vrft_aug.processes import process_count
 from vrft_aug.recipe.parallel_config import ONE_EACH, ParallelConfig
 from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.training.loggers import logger_defaults
-from vrft_aug.training.parallel import parallel_settings
 from vrft_aug.training.rollout_settings import engine_settings
+from vrft_aug.training.sharding import ready_to_shard, strategy_settings
 from vrft_aug.training.stage_settings import accumulation, check_trainer
 from vrft_aug.training.vllm_rollouts import sampling_arguments
 
@@ -44,8 +44,9 @@ def sft_settings(
         stage,
         policy,
         {"max_length": None},
-        _common(stage, policy, folder, seed) | parallel_settings(parallel) | fixed,
+        _common(stage, policy, folder, seed) | strategy_settings(parallel, policy.model) | fixed,
     )
+    ready_to_shard(settings)
     return settings
 
 
@@ -74,11 +75,12 @@ def grpo_settings(
         stage,
         policy,
         {},
-        _common(stage, policy, folder, seed) | parallel_settings(parallel) | fixed,
+        _common(stage, policy, folder, seed) | strategy_settings(parallel, policy.model) | fixed,
     )
     # A checkpoint inside a round would lose the completions that the rest of the round trains on.
     steps, _, _ = generation_round(stage, settings)
     settings.save_steps = -(-stage.save_steps // steps) * steps
+    ready_to_shard(settings)
     return settings
 
 

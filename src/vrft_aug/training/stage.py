@@ -55,7 +55,7 @@ def train_stage(
     )
     built = METHODS[stage.method](policy, job)
     try:
-        model = run_trainer(built, checkpoint)
+        model = run_trainer(built, checkpoint, start)
     except (RuntimeError, MemoryError) as error:
         if not ran_out_of_memory(error):
             raise

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from vrft_aug.policy.prefix.patching import swapped
+from vrft_aug.policy.sharded import is_sharded
 
 LIMIT = 1 << 30  # bytes
 # Of `get_image_features`: all that its result depends on.
@@ -108,8 +109,8 @@ def tower_version(backbone: Any) -> tuple[int, int] | None:
     language = {id(part) for part in backbone.get_decoder().modules()}
     parts = [part for part in backbone.modules() if id(part) not in language]
     weights = [weight for part in parts for weight in part.parameters(recurse=False)]
-    if any(weight.requires_grad for weight in weights):
-        return None
+    if any(weight.requires_grad or is_sharded(weight) for weight in weights):
+        return None  # sharded ones are gathered in step with other processes, whose images are others
     drops = [
         getattr(part, name, 0)
         for part in parts
