@@ -1,13 +1,16 @@
 """The commands that judge and predict, in one process and in several: the same figures and files."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from helpers.data_files import save_image
-from helpers.launched import launch
+from helpers.launched import TESTS, launch
 from helpers.run_checks import lines
 from helpers.shades import shade_recipe
 from vrft_aug.recipe.file import save_recipe
@@ -106,3 +109,38 @@ def without_seconds(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: without_seconds(inner) for key, inner in value.items() if key != "seconds"}
     return [without_seconds(one) for one in value] if isinstance(value, list) else value
+
+
+ONE_FAILS = """
+import os, sys
+import vrft_aug.evaluation.evaluate as evaluate
+from vrft_aug.errors import UserError
+load = evaluate.load_policy
+def load_policy(config):
+    if os.environ["RANK"] == "1":
+        raise UserError("the folder of node 2 is gone")
+    return load(config)
+evaluate.load_policy = load_policy
+from vrft_aug.cli import main
+sys.argv = ["vrft", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.slow
+def test_a_mistake_in_one_process_ends_all_with_one_line(run: Path) -> None:
+    said = launch(["-c", ONE_FAILS, "evaluate", str(run)])
+    assert [one.code for one in said] == [2, 2] and not (run / "evaluation.json").exists()
+    told = "".join(one.err for one in said)
+    assert told.count("the folder of node 2 is gone") == 1 and "Traceback" not in told
+    assert not any(one.out for one in said)
+
+
+@pytest.mark.slow
+def test_the_option_starts_the_processes(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = [sys.executable, "-m", "vrft_aug", "evaluate", str(run), "--processes"]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)]))
+    said = subprocess.run([*call, "2"], capture_output=True, text=True, timeout=300, check=False)
+    assert said.returncode == 0 and said.stdout.count("Balanced accuracy") == 1, said
+    said = subprocess.run([*call, "none"], capture_output=True, text=True, timeout=300, check=False)
+    assert said.returncode == 2 and "--processes is 'none'; expected a number from 1, or auto" in said.stderr

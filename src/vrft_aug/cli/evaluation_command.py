@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vrft_aug.cli.common import AsJson, Overrides, print_json
+from vrft_aug.cli.launched import ProcessesOption, is_done, start_if_asked
 from vrft_aug.errors import UserError
 from vrft_aug.files import check_place
-from vrft_aug.processes import processes
 
 if TYPE_CHECKING:
     from vrft_aug.evaluation.report_data import Report
+    from vrft_aug.recipe.model_config import ModelConfig
     from vrft_aug.recipe.schema import Recipe
 
 
@@ -42,6 +43,7 @@ def evaluate(
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no replies.")] = False,
     as_json: AsJson = False,
+    processes: ProcessesOption = None,
 ) -> None:
     """Clinical metrics on a split, with intervals."""
     changes = list(overrides or ())
@@ -53,8 +55,12 @@ def evaluate(
         raise UserError("--endpoint needs --recipe, which says what to judge the model on")
     if endpoint is None and source is None:
         raise UserError("expected a run, a model folder or a hub name, or --endpoint URL --model NAME")
+    if endpoint is not None and processes is not None:
+        raise UserError("--processes is for a model that runs here; a server takes --concurrency N")
     check_place(output, page)
     wanted = _wanted(source, recipe or (), task or (), changes)
+    if processes is not None:
+        start_if_asked(processes, _model(source or "", wanted))
 
     if endpoint is not None and model is not None:
         from vrft_aug.evaluation.remote import default_cache, evaluate_endpoint
@@ -72,9 +78,17 @@ def evaluate(
 
         report = evaluate_path(source or "", None, output)
         reports, output = {report.task: report}, None
-    if processes().main:
-        _write(reports, model or source or "", output, page)
-        _tell(reports, as_json)
+    if is_done():
+        return
+    _write(reports, model or source or "", output, page)
+    _tell(reports, as_json)
+
+
+def _model(source: str, wanted: dict[str, Recipe]) -> ModelConfig:
+    """The settings of what is judged, for the device that it is put on."""
+    from vrft_aug.evaluation.evaluate import own_recipe
+
+    return (next(iter(wanted.values())) if wanted else own_recipe(source)).model
 
 
 def _wanted(

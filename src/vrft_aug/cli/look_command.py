@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from vrft_aug.cli.common import AsJson, Overrides, print_json
+from vrft_aug.cli.launched import ProcessesOption, is_done, start_if_asked
 from vrft_aug.files import check_place
-from vrft_aug.processes import processes
 
 
 def look(
@@ -30,6 +30,7 @@ def look(
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many cases.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the figures as JSON.")] = None,
     as_json: AsJson = False,
+    processes: ProcessesOption = None,
 ) -> None:
     """Does it look? Answers to true, blank, exchanged, blurred and masked pictures; writes RUN/look.json."""
     check_place(output)
@@ -39,15 +40,20 @@ def look(
 
     changes = overrides or ()
     own = recipe is None and not changes
+    given = None if own else load_recipe(recipe or source, changes)
+    if processes is not None:
+        from vrft_aug.evaluation.evaluate import own_recipe
+
+        start_if_asked(processes, (given or own_recipe(source)).model)
     found = look_path(
         source,
-        None if own else load_recipe(recipe or source, changes),
+        given,
         task=task,
         views=view,
         limit=limit,
         output=output,
     )
-    if not processes().main:
+    if is_done():
         return
     if as_json:
         from vrft_aug.evaluation.look.look_report import plain_look

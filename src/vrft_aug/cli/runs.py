@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from vrft_aug.cli.common import AsJson, Overrides, Overwrite, RecipeArgument, print_json
+from vrft_aug.cli.launched import ProcessesOption, is_done, start_if_asked
 from vrft_aug.errors import UserError
 from vrft_aug.files import check_place
-from vrft_aug.processes import is_main, launched, process_count, processes
+from vrft_aug.processes import is_main, launched, process_count
 
 if TYPE_CHECKING:
     from vrft_aug.recipe.schema import Recipe
@@ -128,6 +129,7 @@ def predict(
         Path | None, typer.Option(metavar="FILE", help="Also write the answers: .csv, .json or .jsonl.")
     ] = None,
     as_json: AsJson = False,
+    processes: ProcessesOption = None,
 ) -> None:
     """Answer about pictures; boxes, answer and reasoning on copies of them."""
     from vrft_aug.evaluation.prediction_files import check_table, write_table
@@ -136,11 +138,13 @@ def predict(
     if table is not None:
         check_table(table)
 
-    from vrft_aug.evaluation.predict import Question, predict_images
+    from vrft_aug.evaluation.predict import Question, open_run, predict_images
 
+    if processes is not None:
+        start_if_asked(processes, open_run(run, task)[0].model)
     asked = Question(task, question, tuple(option or ()))
     results = predict_images(run, pictures, output or run / "predictions", asked)
-    if not processes().main:
+    if is_done():
         return
     if table is not None:
         write_table(table, results)

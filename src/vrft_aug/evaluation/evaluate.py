@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from vrft_aug.errors import UserError
@@ -17,6 +18,7 @@ from vrft_aug.policy.lengths import check_lengths
 from vrft_aug.policy.load import Policy, load_policy, written_model
 from vrft_aug.policy.out_of_memory import ran_out_of_memory
 from vrft_aug.policy.progress_bar import watching
+from vrft_aug.policy.together import in_each, join
 from vrft_aug.policy.work_sharing import over_processes
 from vrft_aug.processes import processes
 from vrft_aug.recipe.file import load_recipe
@@ -74,6 +76,7 @@ def evaluate_path(source: str, recipe: Recipe | None = None, output: Path | None
     if recipe is None:
         recipe, output = own_recipe(source), output or run / EVALUATION
     config = judged_model(source, recipe)
+    join(config)
     if output != run / EVALUATION:
         return _evaluated(config, recipe, output)
     with run_locked(run, "vrft evaluate"):
@@ -104,7 +107,7 @@ def judged_model(source: str, recipe: Recipe) -> ModelConfig:
 
 
 def _evaluated(config: ModelConfig, recipe: Recipe, output: Path | None) -> Report:
-    report = evaluate(load_policy(config), recipe)
+    report = evaluate(in_each(partial(load_policy, config)), recipe)
     if output is not None and processes().main:
         save_report(report, output)
     return report

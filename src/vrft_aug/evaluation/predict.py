@@ -28,6 +28,7 @@ from vrft_aug.perception.annotate import annotate, answer_words
 from vrft_aug.policy.generate import generate
 from vrft_aug.policy.load import Policy, load_policy, written_model
 from vrft_aug.policy.progress_bar import watching
+from vrft_aug.policy.together import in_each, join
 from vrft_aug.policy.work_sharing import from_main, over_processes
 from vrft_aug.processes import processes
 from vrft_aug.recipe.file import load_recipe
@@ -134,6 +135,7 @@ def predict_images(
     options where nothing is to be chosen.
     """
     recipe, task = open_run(run, question.task)
+    join(recipe.model)
     asked = list_pictures(sources, output)
     case_of = partial(_asked_case, task, question)
     for one in asked:
@@ -142,7 +144,7 @@ def predict_images(
     keys = dict(zip(asked, answer_keys(asked, run, task, question), strict=True))
     before = from_main(partial(answered_before, output))
     todo = [one for one in asked if keys[one] not in before]
-    predictor = load_predictor(run, question.task) if todo else None
+    predictor = in_each(partial(load_predictor, run, question.task)) if todo else None
     output.mkdir(parents=True, exist_ok=True)
     done = {key: line for key, line in before.items() if key in keys.values()}
     size = recipe.evaluation.batch_size

@@ -12,6 +12,7 @@ from vrft_aug.evaluation.metrics.case_metrics import judges, named_metrics
 from vrft_aug.evaluation.predict import task_injection
 from vrft_aug.evaluation.report_data import Report
 from vrft_aug.policy.load import Policy, load_policy
+from vrft_aug.policy.together import in_each, join
 from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.tasks.task import make_task
@@ -65,6 +66,7 @@ def evaluate_several(source: str, wanted: Mapping[str, Recipe]) -> dict[str, Rep
     """
     load = cache(_load)
     models = {name: judged_model(source, recipe) for name, recipe in wanted.items()}
+    join(next(iter(models.values())))
     return judge_each(wanted, lambda name: evaluate(load(models[name].model_dump_json()), wanted[name]))
 
 
@@ -79,4 +81,4 @@ def judge_each(wanted: Mapping[str, Recipe], judge: Callable[[str], Report]) -> 
 
 
 def _load(config: str) -> Policy:
-    return load_policy(ModelConfig.model_validate_json(config))
+    return in_each(lambda: load_policy(ModelConfig.model_validate_json(config)))

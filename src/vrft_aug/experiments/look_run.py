@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from vrft_aug.errors import UserError, nearest
@@ -13,6 +14,7 @@ from vrft_aug.evaluation.look.looking import look_at
 from vrft_aug.evaluation.several import on_task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.policy.load import load_policy
+from vrft_aug.policy.together import in_each, join
 from vrft_aug.processes import processes
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.report.page import write_report
@@ -48,8 +50,9 @@ def look_path(
     chosen = _views(views)
     wanted = _wanted(recipe, BoxSpace("processed"), limit, chosen)
     config, run = judged_model(source, recipe), Path(source).expanduser()
+    join(config)
     with run_locked(run, "vrft look") if own else nullcontext():
-        policy = load_policy(config)
+        policy = in_each(partial(load_policy, config))
         if wanted.taskset.task.kind == "localise":  # whose prompts say which pixels the model speaks
             wanted = _wanted(recipe, policy.space, limit, chosen)
         look = look_at(policy, recipe, wanted)

@@ -14,6 +14,8 @@ from vrft_aug.nouns import Prompt, Rollout
 from vrft_aug.policy.chat import chat_with_images, encode_chats, eos_token_ids
 from vrft_aug.policy.load import Policy
 from vrft_aug.policy.prefix import decode_groups, why_not_model
+from vrft_aug.policy.row_noise import RowNoise
+from vrft_aug.policy.sampled_log_probs import draw_rows
 from vrft_aug.policy.thinking import opened_thinking, whole_completion
 
 Spread = Callable[[Callable[[range], Any], Sequence[range]], Iterable[Any]]
@@ -36,8 +38,8 @@ def generate(
 
     `batch_size` bounds the sequences generated at once (but all samples of a prompt go together), `done` is
     told after a batch how many prompts it held. The same call gives the same rollouts and leaves torch's
-    random state as it was. What is sampled hangs on `seed` and on the prompts of its batch by their `names`
-    (default: their places), not on the batches before. Sampling is from the model's own distribution, as in
+    random state as it was. What is sampled hangs on `seed`, the prompt's name (default: its place) and the
+    number of the sample, whatever else is in the batch. Sampling is from the model's own distribution, as in
     training: top-p, top-k and penalties that a model's generation_config proposes are switched off.
 
     `spread` maps the batches, as `map` does or as `work_sharing.over_processes`, which hands them out.
@@ -53,7 +55,10 @@ def generate(
     def written(batch: range) -> list[list[dict[str, Any]]]:
         inputs = encode_chats(policy, [chat_with_images(prompts[i]) for i in batch]).to(policy.device)
         how: dict[str, Any] = {}
-        torch.manual_seed(_seed(seed, known[batch[0]]))
+        if temperature is not None:
+            keys = [(seed, _number(known[i]), sample) for i in batch for sample in range(samples)]
+            noise = RowNoise(keys, max_new_tokens, policy.device)
+            how = {"custom_generate": draw_rows, "log_probs": [], "noise": noise}
         if why_not_model(policy.model) is None:  # each prompt is prefilled once, finished rows leave
             group = torch.arange(len(batch), device=policy.device).repeat_interleave(samples)
             how |= {"custom_generate": decode_groups, "group": group, "num_return_sequences": 1}
@@ -71,8 +76,8 @@ def generate(
     return rollouts
 
 
-def _seed(seed: int, name: str) -> int:
-    return int.from_bytes(sha256(f"{seed}/{name}".encode()).digest()[:8], "big") >> 1
+def _number(name: str) -> int:
+    return int.from_bytes(sha256(name.encode()).digest()[:8], "big")
 
 
 def _generation_config(
