@@ -10,6 +10,7 @@ from vrft_aug.recipe.parallel_config import ParallelConfig
 from vrft_aug.recipe.stage_config import StageConfig
 
 ZERO = ("zero1", "zero2", "zero3")
+BUILT = ("auto", "ddp", "fsdp2", *ZERO)  # what the plan may advise
 FSDP_SETTINGS: dict[str, type] = {  # of transformers' fsdp_config
     "reshard_after_forward": bool,
     "cpu_offload": bool,
