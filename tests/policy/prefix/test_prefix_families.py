@@ -185,7 +185,7 @@ def test_the_sampler_tells_what_stock_scores(family: str) -> None:
     shared = partial(sharing.generate_shared, model, model.generate, images, None)
     for generate, told in ((model.generate, plain), (shared, ours)):
         torch.manual_seed(3)
-        drawn = generate_and_tell(generate, told, config, **inputs)
+        drawn = generate_and_tell(generate, told, None, config, **inputs)
     completion = drawn[:, length:]
     readable = completion.masked_fill(completion == tiny_families.IMAGE, 10)
     added = {"input_ids": readable, "attention_mask": torch.ones_like(readable)}
