@@ -162,6 +162,12 @@ def test_a_page_goes_without_pictures_where_the_data_is_gone(tmp_path: Path) -> 
     assert "No pictures:" in html and "gone.csv" in html and "<img" not in html
 
 
+def test_a_case_without_a_picture_is_shown_without_one(tmp_path: Path) -> None:
+    cases = {id: replace(case, images=()) for id, case in CASES.items()}
+    html = write_report(write_run(tmp_path / "run", grade_report()), cases).read_text(encoding="utf-8")
+    assert html.count("<article") == 15 and "<img" not in html
+
+
 def test_unreviewed_knowledge_is_named(tmp_path: Path) -> None:
     bank = {
         "name": "mine", "title": "Grades of <mine>", "author": "me", "reviewed": False, "sources": [],

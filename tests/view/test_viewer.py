@@ -116,6 +116,19 @@ def test_what_a_model_writes_is_text(url: str) -> None:
         assert "<script>1" not in fetch(url + address)[1]
 
 
+def test_a_prompt_without_knowledge_and_a_demonstration_are_told_apart(tmp_path: Path) -> None:
+    lines = [line for line in rollout_lines() if line["stage"] == "grading" and line["step"] == 1]
+    untold = [line | {"told": False, "step": 2} for line in lines]
+    untold[1]["demonstration"] = True
+    run = write_browsed(tmp_path / "a", lines + untold)
+    with served(make_app(open_runs([run]))) as url:
+        told, left_out = (fetch(f"{url}/?g={group}")[1] for group in (0, 4))
+    assert "Knowledge in the prompt (definitions)" in told and "went without" not in told
+    assert "This prompt went without the knowledge (definitions)." in left_out
+    assert "Knowledge in the prompt" not in left_out
+    assert (told.count("a demonstration, not"), left_out.count("a demonstration, not")) == (0, 1)
+
+
 def test_only_its_own_host_name_is_answered(url: str) -> None:
     port = url.rsplit(":", 1)[1]
     for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "localhost.evil.example"):

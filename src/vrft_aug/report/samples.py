@@ -128,7 +128,7 @@ def _sample(kind: TaskKind, answers: Sequence[tuple[str, Row]], case: Case | Non
 
 def _pictures(case: Case | None, row: Row, predicted: Sequence[Box], side: int) -> tuple[str, ...]:
     """All pictures of a case, boxes on the first; () where the case or one of its files is gone or broken."""
-    if case is None:
+    if case is None or not case.images:
         return ()
     try:
         first = thumbnail(case.images[0], row.true_boxes or (), predicted, side)

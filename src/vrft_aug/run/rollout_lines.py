@@ -26,6 +26,8 @@ class RolloutLine:
     advantage: float | None = None
     tokens: int | None = None
     finished: bool = True
+    told: bool = True  # whether the prompt had the knowledge that its stage injects
+    demonstration: bool = False  # written by somebody else, and put into the group
 
 
 def line_of(stage: str, step: int, task: str, case: Case, rollout: Rollout, score: Score) -> dict[str, Any]:
@@ -67,6 +69,8 @@ def parse_line(line: bytes | str, default_task: Mapping[str, str]) -> RolloutLin
             advantage=_number(found.get("advantage")),
             tokens=found.get("tokens"),
             finished=bool(found.get("finished", True)),
+            told=bool(found.get("told", True)),
+            demonstration=bool(found.get("demonstration", False)),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

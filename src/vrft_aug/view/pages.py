@@ -237,14 +237,15 @@ def looks(run: ViewedRun, task: str, case: str) -> list[Look]:
     return found
 
 
-def facts(book: CaseBook, group: Group) -> dict[str, Any]:
-    """What stands beside the picture of a group."""
+def facts(book: CaseBook, group: Group, told: bool) -> dict[str, Any]:
+    """What stands beside the picture of a group; `told` says whether its prompt had the knowledge."""
     case, task = book.case(group.task, group.case), book.tasks.get(group.task)
     return {
         "truth": book.truth(group.task, group.case),
         "patient": case.patient if case is not None else None,
         "question": (case.question if case is not None else None) or (task.question if task else ""),
-        "knowledge": book.knowledge(group.stage, group.task, group.case),
+        "knowledge": book.knowledge(group.stage, group.task, group.case) if told else "",
+        "told": told,
         "injection": book.injection(group.stage, group.task).style,
         "pictures": len(case.images) if case is not None else 0,
         "missing": book.missing.get(group.task, ""),

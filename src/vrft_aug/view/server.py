@@ -123,7 +123,7 @@ class Viewer:
                 "cards": cards(run, chosen, found[place][1]),
                 "flat": earns_the_same(run, chosen),
                 "pick": _picked(query.get("pick"), chosen, found[place][1]),
-                "facts": facts(run.book, chosen),
+                "facts": facts(run.book, chosen, run.source(wanted.stage).entries[chosen.places[0]].told),
                 "picture": run.book.picture(chosen.task, chosen.case, 0),
                 "position": f"{place + 1} of {len(numbers)}",
             }
