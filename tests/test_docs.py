@@ -27,7 +27,7 @@ from helpers.documents import (
 )
 from vrft_aug.plugins import Group
 from vrft_aug.scorer import TERMS
-from vrft_aug.training.alarms import RULES
+from vrft_aug.training.monitoring.alarms import RULES
 
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=relative)
 

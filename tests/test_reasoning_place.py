@@ -21,7 +21,7 @@ from vrft_aug.scorer import Scorer
 from vrft_aug.shaping.format import format_reward
 from vrft_aug.tasks.targets import formatted, target_completion
 from vrft_aug.tasks.task import make_task
-from vrft_aug.training.monitors import Judged, monitor
+from vrft_aug.training.monitoring.monitors import Judged, monitor
 from vrft_aug.view.pages import completion_parts
 
 PLACES: tuple[Reasoning, ...] = ("before", "after", "none")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from vrft_aug.training.progress import RunLog
+from vrft_aug.training.monitoring.progress import RunLog
 
 TIMES = ("seconds", "step_time")  # of metrics.jsonl: the only figures that two equal runs may differ in
 

@@ -52,7 +52,7 @@ NAMES = (
     ),
     Name(f"{TRAINER}._compute_loss", "training/policy_trainer.py", ("model", "inputs")),
     Name(f"{TRAINER}._prepare_inputs", "training/prefix_sharing.py", ("generation_batch",)),
-    Name(f"{TRAINER}._log_metric", "training/dynamic.py", ("name", "value")),
+    Name(f"{TRAINER}._log_metric", "training/rollouts/dynamic.py", ("name", "value")),
     Name(
         f"{TRAINER}.__init__", "training/policy_trainer.py",
         says=(
@@ -74,33 +74,33 @@ NAMES = (
         "trl.trainer.utils:add_fused_lm_head", "policy/prefix/scoring.py",
         says=("fused_lm_head", "shift_labels"),
     ),
-    Name("trl.data_utils:prepare_multimodal_messages", "training/dynamic.py"),
+    Name("trl.data_utils:prepare_multimodal_messages", "training/rollouts/dynamic.py"),
     # TRL's side of vLLM
     Name(f"{TRAINER}._tokenize_prompts", "training/policy_trainer.py", ("prompts",)),
     Name(
-        f"{TRAINER}.__init__", "training/vllm_rollouts.py",
+        f"{TRAINER}.__init__", "training/rollouts/vllm_rollouts.py",
         says=("self.vllm_generation = VLLMGeneration(", "generation_kwargs=args.generation_kwargs"),
     ),
     Name(
-        f"{VLLM}._init_vllm", "training/vllm_rollouts.py",
+        f"{VLLM}._init_vllm", "training/rollouts/vllm_rollouts.py",
         says=(
             "self.llm = LLM(", 'os.environ["WORLD_SIZE"]', "ensure_master_addr_port()",
             'logprobs_mode="processed_logprobs"', "max_num_seqs=self.max_num_seqs",
         ),
     ),
     Name(
-        f"{VLLM}.generate", "training/vllm_rollouts.py",
+        f"{VLLM}.generate", "training/rollouts/vllm_rollouts.py",
         says=('"n": 1', 'row = {"prompt_token_ids": ids}', "self.llm.generate(vllm_prompts, sampling_params"),
     ),
     Name(
-        f"{VLLM}.sync_weights", "training/vllm_rollouts.py",
+        f"{VLLM}.sync_weights", "training/rollouts/vllm_rollouts.py",
         says=("model.load_weights(", "self.llm.reset_prefix_cache()", "vllm_client.reset_prefix_cache()"),
     ),
     Name(
-        f"{VLLM}._place_features", "training/vllm_rollouts.py", ("features", "prompt_ids"),
+        f"{VLLM}._place_features", "training/rollouts/vllm_rollouts.py", ("features", "prompt_ids"),
         ('features["mm_placeholders"]["image"]', '"length": length'),
     ),
-    Name("trl.generation.vllm_client:VLLMClient._post", "training/vllm_rollouts.py", ("url",)),
+    Name("trl.generation.vllm_client:VLLMClient._post", "training/rollouts/vllm_rollouts.py", ("url",)),
     # transformers
     Name("transformers.modeling_utils:ALL_ATTENTION_FUNCTIONS", "policy/prefix/attention.py"),
     Name(
@@ -124,14 +124,15 @@ NAMES = (
         ("logits_processor", "stopping_criteria", "generation_config"),
     ),
     Name(
-        "transformers.processing_utils:ProcessorMixin._process_images", "training/picture_server.py",
+        "transformers.processing_utils:ProcessorMixin._process_images", "training/pictures/picture_server.py",
         says=("self.image_processor(images",),
     ),
     Name(
-        "transformers.processing_utils:ProcessorMixin.prepare_inputs_layout", "training/picture_server.py",
+        "transformers.processing_utils:ProcessorMixin.prepare_inputs_layout",
+        "training/pictures/picture_server.py",
         says=("self.image_processor.fetch_images(images)",),
     ),
-    Name("transformers.image_processing_base:BatchFeature", "training/picture_server.py"),
+    Name("transformers.image_processing_base:BatchFeature", "training/pictures/picture_server.py"),
     Name("transformers.trainer_callback:ExportableState", "training/thresholds.py"),
     Name("transformers.trainer_callback:PrinterCallback", "training/job.py"),
     Name(

@@ -27,9 +27,9 @@ from vrft_aug.tasks.pass_rates import (
     save_pass_rates,
 )
 from vrft_aug.tasks.taskset import TaskSet, load_taskset
-from vrft_aug.training.curriculum import Logged, curriculum_notes, stage_order
+from vrft_aug.training.augmentations.curriculum import Logged, curriculum_notes, stage_order
+from vrft_aug.training.monitoring.progress import RunLog
 from vrft_aug.training.order import case_order, mixed_order
-from vrft_aug.training.progress import RunLog
 
 # Of ten cases two are always right, two never, and two have no rate.
 RIGHT = {0: 8, 1: 0, 2: 4, 3: 1, 4: 7, 5: 8, 6: 0, 7: 6}

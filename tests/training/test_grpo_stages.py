@@ -16,8 +16,8 @@ from helpers.run_checks import interrupt, lines, same_run
 from helpers.shades import GRPO, SHADE_TASK, shade_recipe
 from vrft_aug.experiments.run import train
 from vrft_aug.recipe.stage_config import DynamicSampling, StageConfig
-from vrft_aug.training.dynamic import flat_groups
 from vrft_aug.training.order import case_order, mixed_order
+from vrft_aug.training.rollouts.dynamic import flat_groups
 
 MIX: dict[str, Any] = {"spot": {"share": 0.25, "rewards": {"format": 0.5, "iou_threshold": 1.0}}}
 
@@ -199,7 +199,7 @@ def test_flat_groups_leave_the_update(
     random_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, sharing: bool
 ) -> None:
     """What reaches the loss, seen at the point where TRL takes it over; with prefix sharing and without."""
-    from vrft_aug.training import dynamic
+    from vrft_aug.training.rollouts import dynamic
 
     seen: list[Any] = []
     round_of = dynamic.DynamicSampler._round

@@ -10,7 +10,7 @@ import pytest
 from helpers.shades import GRPO, SFT, shade_recipe
 from vrft_aug.errors import UserError
 from vrft_aug.experiments.run import train
-from vrft_aug.training.loggers import named_loggers
+from vrft_aug.training.monitoring.loggers import named_loggers
 
 
 def logging(stage: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -30,9 +30,9 @@ from vrft_aug.run.layout import ALARMS
 from vrft_aug.run.logs import read_lines
 from vrft_aug.run.resume import plan_resume
 from vrft_aug.tasks.look_probe import look_probe
-from vrft_aug.training.alarms import RULES, AlarmBell
-from vrft_aug.training.look_alarms import does_not_look, looks_away
-from vrft_aug.training.look_monitor import LookMonitor, probe_figures
+from vrft_aug.training.monitoring.alarms import RULES, AlarmBell
+from vrft_aug.training.monitoring.look_alarms import does_not_look, looks_away
+from vrft_aug.training.monitoring.look_monitor import LookMonitor, probe_figures
 
 LOOK: dict[str, Any] = {"every": 2, "cases": 6}
 SPACE = BoxSpace("processed")
@@ -175,8 +175,8 @@ def probing(
             self[key] = []
             return self[key]
 
-    monkeypatch.setattr("vrft_aug.training.look_monitor.generate", generate)
-    monkeypatch.setattr("vrft_aug.training.look_monitor.replace", lambda policy, **_: policy)
+    monkeypatch.setattr("vrft_aug.training.monitoring.look_monitor.generate", generate)
+    monkeypatch.setattr("vrft_aug.training.monitoring.look_monitor.replace", lambda policy, **_: policy)
     monitor = LookMonitor(trainer, SimpleNamespace(frame=None), probe, 12)  # type: ignore[arg-type]
     bell, found = AlarmBell("rewards", run), []
     for step in range(1, steps + 1):

@@ -19,9 +19,9 @@ from vrft_aug.shaping.balance import count_labels
 from vrft_aug.tasks.constant_answers import constant_policies
 from vrft_aug.tasks.demonstrations import with_demonstrations
 from vrft_aug.tasks.taskset import TaskSet
-from vrft_aug.training.alarms import RULES, WINDOW, AlarmBell
-from vrft_aug.training.monitors import Judged, monitor
-from vrft_aug.training.sampler_monitor import MEAN, SAMPLE_SIZE
+from vrft_aug.training.monitoring.alarms import RULES, WINDOW, AlarmBell
+from vrft_aug.training.monitoring.monitors import Judged, monitor
+from vrft_aug.training.monitoring.sampler_monitor import MEAN, SAMPLE_SIZE
 
 GRADE = Task("g", "grade", "?", ("none", "mild", "severe"))
 FRAME = Frame((200, 100), (100, 50), BoxSpace("processed"))

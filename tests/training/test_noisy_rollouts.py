@@ -19,10 +19,10 @@ from vrft_aug.policy.load import load_policy
 from vrft_aug.recipe.perception_config import NoisyRollouts
 from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.tasks.taskset import load_taskset
-from vrft_aug.training.distortions import WAYS, borne, borne_by_all, distorted
+from vrft_aug.training.augmentations.distortions import WAYS, borne, borne_by_all, distorted
+from vrft_aug.training.augmentations.noisy_rollouts import NoisySampler
 from vrft_aug.training.grpo import build_grpo
 from vrft_aug.training.job import StageJob
-from vrft_aug.training.noisy_rollouts import NoisySampler
 
 ON: dict[str, Any] = {**GRPO, "steps": 4, "noisy_rollouts": {"share": 0.5, "strength": 1.0, "until": 0.75}}
 MIXED: dict[str, Any] = {

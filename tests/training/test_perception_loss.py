@@ -27,11 +27,15 @@ from vrft_aug.nouns import Case, Task
 from vrft_aug.preview.check import check_recipe
 from vrft_aug.recipe.perception_config import PerceptionLoss, TokenWeights
 from vrft_aug.recipe.stage_config import StageConfig
-from vrft_aug.training.masked_pictures import masked_pixels, pictures_of
-from vrft_aug.training.perception_loss import perception_term, visual_dependence, weights_of_tokens
+from vrft_aug.training.augmentations.masked_pictures import masked_pixels, pictures_of
+from vrft_aug.training.augmentations.perception_loss import (
+    perception_term,
+    visual_dependence,
+    weights_of_tokens,
+)
+from vrft_aug.training.augmentations.visual_terms import VisualTerms, as_the_loss
 from vrft_aug.training.policy_trainer import PolicyTrainer
 from vrft_aug.training.prefix_sharing import enable_prefix_sharing
-from vrft_aug.training.visual_terms import VisualTerms, as_the_loss
 
 PROMPTS, G, C, SEED = 8, 4, 9, 3
 LOUD = PerceptionLoss(weight=0.5, entropy=0.2, bound=2.0)  # so that a wrong term shows

@@ -23,10 +23,10 @@ from vrft_aug.data.picture_on_demand import PictureOnDemand
 from vrft_aug.errors import UserError
 from vrft_aug.experiments.run import train
 from vrft_aug.recipe.file import save_recipe
-from vrft_aug.training import picture_server
 from vrft_aug.training.case_dataset import CaseDataset
-from vrft_aug.training.picture_server import NextPictures, PictureServer, join_fields
-from vrft_aug.training.picture_store import PictureStore
+from vrft_aug.training.pictures import picture_server
+from vrft_aug.training.pictures.picture_server import NextPictures, PictureServer, join_fields
+from vrft_aug.training.pictures.picture_store import PictureStore
 
 OPENED: list[tuple[int, str]] = []  # the pictures that were opened, and by which thread
 MEMORY = 1 << 30

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from vrft_aug.training import picture_store
-from vrft_aug.training.picture_store import PictureStore
+from vrft_aug.training.pictures import picture_store
+from vrft_aug.training.pictures.picture_store import PictureStore
 
 SIZE = 4 * 10 + 8 * 3  # bytes of the fields below
 

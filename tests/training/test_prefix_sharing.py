@@ -21,8 +21,8 @@ from vrft_aug.policy.prefix import decode_groups
 from vrft_aug.policy.prefix.family import Family
 from vrft_aug.policy.prefix.grouping import group_rows, join_rows, same_inputs, split_rows
 from vrft_aug.training import prefix_sharing as sharing
+from vrft_aug.training.pictures.prompt_processing import OncePerPrompt
 from vrft_aug.training.prefix_sharing import enable_prefix_sharing
-from vrft_aug.training.prompt_processing import OncePerPrompt
 
 C = 10  # completion tokens
 WEIGHT_SCALE = 8

@@ -20,7 +20,7 @@ from vrft_aug.policy.load import load_policy
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.tasks.taskset import load_taskset
-from vrft_aug.training import privileged_teacher
+from vrft_aug.training.augmentations import privileged_teacher
 from vrft_aug.training.grpo import build_grpo
 from vrft_aug.training.job import StageJob
 

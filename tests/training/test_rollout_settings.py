@@ -16,9 +16,9 @@ from vrft_aug.preview.run_checks import check_settings
 from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.model_files import ModelFiles, model_files
 from vrft_aug.recipe.stage_config import StageConfig
-from vrft_aug.training import rollout_settings
 from vrft_aug.training.library_settings import known_settings
-from vrft_aug.training.rollout_settings import RANGES, REGISTRY, check_rollouts, vllm_architectures
+from vrft_aug.training.rollouts import rollout_settings
+from vrft_aug.training.rollouts.rollout_settings import RANGES, REGISTRY, check_rollouts, vllm_architectures
 from vrft_aug.training.settings import grpo_settings
 
 SOURCE = '_TEXT_GENERATION_MODELS = {"LlamaForCausalLM": ("llama", "L")}\n_MULTIMODAL_MODELS = {%s}\n'

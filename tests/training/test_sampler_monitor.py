@@ -15,7 +15,7 @@ from helpers.run_checks import lines
 from helpers.shades import GRPO, shade_recipe
 from vrft_aug.run.layout import METRICS
 from vrft_aug.training.job import run_trainer
-from vrft_aug.training.sampler_monitor import MAX, MEAN, SAMPLE_SIZE, row_differences, step_figures
+from vrft_aug.training.monitoring.sampler_monitor import MAX, MEAN, SAMPLE_SIZE, row_differences, step_figures
 
 IMAGE_TOKEN = 1 / 400  # about what a random policy would give to the token that the sampler leaves out
 

@@ -21,9 +21,9 @@ from vrft_aug.recipe.seats_config import Seats
 from vrft_aug.recipe.stage_config import RewardConfig
 from vrft_aug.scorer import Scorer
 from vrft_aug.tasks.taskset import TaskSet, load_taskset
+from vrft_aug.training.augmentations.seats import SEATED, SeatTaker, seat_weights
 from vrft_aug.training.mixture import Mixture, RowScorer
-from vrft_aug.training.progress import RunLog
-from vrft_aug.training.seats import SEATED, SeatTaker, seat_weights
+from vrft_aug.training.monitoring.progress import RunLog
 
 END = 7
 

@@ -23,8 +23,8 @@ from vrft_aug.policy.load import load_policy
 from vrft_aug.recipe.file import save_recipe
 from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.parallel_config import ParallelConfig
-from vrft_aug.training.parallel import check_parallel
-from vrft_aug.training.sharding import strategy_settings
+from vrft_aug.training.processes.parallel import check_parallel
+from vrft_aug.training.processes.sharding import strategy_settings
 
 SGD = {"optim": "sgd", "learning_rate": 1.0, "max_grad_norm": 0.0, "lr_scheduler_type": "constant"}
 # Ends every process once the first checkpoint is marked.
@@ -66,13 +66,13 @@ def parallel(**settings: Any) -> ParallelConfig:
 def test_wrong_settings_are_one_line(
     given: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vrft_aug.training.parallel.find_spec", lambda name: object())
+    monkeypatch.setattr("vrft_aug.training.processes.parallel.find_spec", lambda name: object())
     with pytest.raises(UserError, match=told):
         check_parallel(parallel(**given))
 
 
 def test_zero_without_deepspeed_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vrft_aug.training.parallel.find_spec", lambda name: None)
+    monkeypatch.setattr("vrft_aug.training.processes.parallel.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"zero2, which needs DeepSpeed.*vrft-aug\[deepspeed\].*fsdp2"):
         check_parallel(parallel(strategy="zero2"))
     check_parallel(parallel(strategy="fsdp2", reshard_after_forward=False))

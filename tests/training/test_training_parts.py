@@ -24,7 +24,7 @@ from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.checkpoints import last_checkpoint
 from vrft_aug.training.mixture import Mixture, RowScorer
 from vrft_aug.training.order import case_order, stage_seed
-from vrft_aug.training.rewards_bridge import RolloutBuffer, reward_function
+from vrft_aug.training.rollouts.rewards_bridge import RolloutBuffer, reward_function
 from vrft_aug.training.thresholds import Thresholds
 
 SHADE = make_task("shade", TaskConfig.model_validate(SHADE_TASK))

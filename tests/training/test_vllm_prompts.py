@@ -20,7 +20,7 @@ from vrft_aug.policy.load import load_policy
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import METRICS
 from vrft_aug.training.job import run_trainer
-from vrft_aug.training.vllm_rollouts import ENVIRONMENT, VllmRollouts, seed_of
+from vrft_aug.training.rollouts.vllm_rollouts import ENVIRONMENT, VllmRollouts, seed_of
 
 IMAGE, TOKENS = 5, 49  # the policy's image token, and how many of them a square picture is
 

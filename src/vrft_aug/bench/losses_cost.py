@@ -15,7 +15,7 @@ from vrft_aug.bench.contenders import SEED, make_trainer
 from vrft_aug.bench.presets import Shape
 from vrft_aug.bench.timing import timed_step, watched
 from vrft_aug.recipe.perception_config import PerceptionLoss, TokenWeights
-from vrft_aug.training.visual_terms import VisualTerms
+from vrft_aug.training.augmentations.visual_terms import VisualTerms
 
 ARMS: dict[str, tuple[PerceptionLoss, TokenWeights]] = {
     "token_weights": (PerceptionLoss(), TokenWeights(share=0.4)),

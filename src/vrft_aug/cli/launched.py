@@ -24,7 +24,7 @@ def start_if_asked(wanted: str | None, config: ModelConfig) -> None:
     """
     if wanted is None or launched():
         return
-    from vrft_aug.training.launch import how_many, start_processes
+    from vrft_aug.training.processes.launch import how_many, start_processes
 
     count = how_many(wanted, config)
     if count > 1:

@@ -93,8 +93,8 @@ def train(
 
 def _start(wanted: str, recipe: Recipe, arguments: list[str]) -> NoReturn:
     """Train in several processes, and end as they do."""
-    from vrft_aug.training.launch import how_many, start_processes
-    from vrft_aug.training.parallel import check_split
+    from vrft_aug.training.processes.launch import how_many, start_processes
+    from vrft_aug.training.processes.parallel import check_split
 
     count = how_many(wanted, recipe.model)
     for stage in recipe.stages:

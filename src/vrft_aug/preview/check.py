@@ -24,7 +24,7 @@ from vrft_aug.tasks.label_coverage import refuse_unused_labels
 from vrft_aug.tasks.look_probe import look_probe
 from vrft_aug.tasks.pictures_needed import refuse_without_pictures
 from vrft_aug.tasks.taskset import TaskSet, load_taskset, stage_scorer
-from vrft_aug.training.curriculum import curriculum_notes
+from vrft_aug.training.augmentations.curriculum import curriculum_notes
 
 SHOWN = 5  # constant answers that are printed, the best first
 

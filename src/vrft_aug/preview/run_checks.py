@@ -21,8 +21,8 @@ from vrft_aug.tasks.demonstrations import taught_texts
 from vrft_aug.tasks.frames import frames_without_model
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.tasks.token_limits import check_picture_tokens, refuse_too_long
-from vrft_aug.training.parallel import check_parallel
-from vrft_aug.training.rollout_settings import check_rollouts
+from vrft_aug.training.processes.parallel import check_parallel
+from vrft_aug.training.rollouts.rollout_settings import check_rollouts
 from vrft_aug.training.stage_settings import check_lora, check_trainer, needs_rehearsal
 
 SAMPLED = 16  # pictures that are asked for their size

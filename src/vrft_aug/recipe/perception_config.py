@@ -27,7 +27,7 @@ class TokenWeights(Strict):
     rest: float = Field(default=0.0, ge=0, lt=1)  # the weight of the others
 
 
-Distortion = Literal["noise", "blur", "brightness", "contrast"]  # see training/distortions.py
+Distortion = Literal["noise", "blur", "brightness", "contrast"]  # see training/augmentations/distortions.py
 
 
 class NoisyRollouts(Strict):

@@ -16,7 +16,7 @@ from vrft_aug.run.layout import stage_model
 from vrft_aug.selftest.outcome import Finding, Machine
 from vrft_aug.selftest.small_run import GRPO, SFT, cases_of, random_model, recipe_of, trained
 from vrft_aug.training.checkpoints import publish_model
-from vrft_aug.training.progress import RunLog
+from vrft_aug.training.monitoring.progress import RunLog
 from vrft_aug.training.stage import train_stage
 
 Weights = dict[str, torch.Tensor]

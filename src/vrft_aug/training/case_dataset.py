@@ -22,7 +22,7 @@ class CaseDataset(Dataset):  # type: ignore[misc]  # datasets has no types
     """
 
     def __init__(self, order: Sequence[int], row_of: RowOf) -> None:
-        # Of an order that is planned as training goes on (training/curriculum.py) only the length is known.
+        # Of an order that is planned as training goes on, by curriculum.py, only the length is known.
         fixed = order if isinstance(order, list | tuple) else range(len(order))
         super().__init__(InMemoryTable.from_pydict({"row": list(fixed)}), fingerprint="cases")
         self.order, self.row_of = tuple(order) if isinstance(order, list) else order, row_of

@@ -20,29 +20,34 @@ from vrft_aug.tasks.demonstrations import with_demonstrations
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.pass_rates import is_right
 from vrft_aug.tasks.taskset import stage_scorer
+from vrft_aug.training.augmentations.curriculum import (
+    curriculum_notes,
+    logged_groups,
+    stage_order,
+    stage_rates,
+)
+from vrft_aug.training.augmentations.distortions import borne_by_all
+from vrft_aug.training.augmentations.noisy_rollouts import NoisySampler
+from vrft_aug.training.augmentations.privileged_teacher import PrivilegedTeacher
+from vrft_aug.training.augmentations.seats import SeatTaker, refuse_long_traces
+from vrft_aug.training.augmentations.visual_terms import VisualTerms
 from vrft_aug.training.case_dataset import CaseDataset
 from vrft_aug.training.checkpoint_mark import CheckpointMark
-from vrft_aug.training.curriculum import curriculum_notes, logged_groups, stage_order, stage_rates
-from vrft_aug.training.distortions import borne_by_all
-from vrft_aug.training.dynamic import DynamicSampler
 from vrft_aug.training.job import BuiltStage, StageJob, freeze_parts, trainer_row
-from vrft_aug.training.loggers import LoggerPictures
-from vrft_aug.training.look_monitor import watch_looking
 from vrft_aug.training.mixture import Mixture, RowScorer
-from vrft_aug.training.noisy_rollouts import NoisySampler
+from vrft_aug.training.monitoring.loggers import LoggerPictures
+from vrft_aug.training.monitoring.look_monitor import watch_looking
+from vrft_aug.training.monitoring.progress import ProgressBar, RunLog
 from vrft_aug.training.order import with_dropout
-from vrft_aug.training.picture_server import serve_pictures
+from vrft_aug.training.pictures.picture_server import serve_pictures
 from vrft_aug.training.prefix_sharing import enable_prefix_sharing
-from vrft_aug.training.privileged_teacher import PrivilegedTeacher
-from vrft_aug.training.progress import ProgressBar, RunLog
-from vrft_aug.training.rewards_bridge import RolloutBuffer, reward_function
-from vrft_aug.training.seats import SeatTaker, refuse_long_traces
+from vrft_aug.training.processes.stop_signal import StopSignal
+from vrft_aug.training.rollouts.dynamic import DynamicSampler
+from vrft_aug.training.rollouts.rewards_bridge import RolloutBuffer, reward_function
+from vrft_aug.training.rollouts.vllm_rollouts import VllmRollouts
 from vrft_aug.training.settings import generation_round, grpo_settings
-from vrft_aug.training.stop_signal import StopSignal
 from vrft_aug.training.stopped import Soundness
 from vrft_aug.training.thresholds import Thresholds
-from vrft_aug.training.visual_terms import VisualTerms
-from vrft_aug.training.vllm_rollouts import VllmRollouts
 
 
 def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:

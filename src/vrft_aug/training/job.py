@@ -20,10 +20,10 @@ from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.run.layout import PARAMETERS, TENSORBOARD
 from vrft_aug.tasks.look_probe import Probe
 from vrft_aug.tasks.taskset import TaskSet
-from vrft_aug.training.loggers import keep_tensorboard
-from vrft_aug.training.progress import ProgressBar, RunLog
-from vrft_aug.training.sharding import is_engine, whole_model
-from vrft_aug.training.stop_signal import StopSignal
+from vrft_aug.training.monitoring.loggers import keep_tensorboard
+from vrft_aug.training.monitoring.progress import ProgressBar, RunLog
+from vrft_aug.training.processes.sharding import is_engine, whole_model
+from vrft_aug.training.processes.stop_signal import StopSignal
 
 
 @dataclass(frozen=True)

@@ -35,13 +35,13 @@ from vrft_aug.policy.sampled_log_probs import generate_and_tell
 from vrft_aug.policy.sharded import whole_weights
 from vrft_aug.policy.together import gather_all
 from vrft_aug.processes import process_index
+from vrft_aug.training.augmentations.privileged_teacher import PrivilegedTeacher
+from vrft_aug.training.augmentations.seats import SeatTaker
+from vrft_aug.training.augmentations.visual_terms import ROW, VisualTerms, loss_mask
 from vrft_aug.training.micro_batches import deal_groups, loss_share
+from vrft_aug.training.monitoring.sampler_monitor import row_differences, step_figures
 from vrft_aug.training.order import round_keys
-from vrft_aug.training.privileged_teacher import PrivilegedTeacher
-from vrft_aug.training.sampler_monitor import row_differences, step_figures
-from vrft_aug.training.seats import SeatTaker
-from vrft_aug.training.visual_terms import ROW, VisualTerms, loss_mask
-from vrft_aug.training.vllm_rollouts import VllmRollouts
+from vrft_aug.training.rollouts.vllm_rollouts import VllmRollouts
 
 
 class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]

@@ -27,7 +27,7 @@ from vrft_aug.policy.prefix.scoring import score_completions
 from vrft_aug.policy.prefix.shared_images import group_images, split_once
 from vrft_aug.policy.row_noise import RowNoise
 from vrft_aug.training.micro_batches import GROUP, group_ids, loss_share, shuffle_groups
-from vrft_aug.training.prompt_processing import OncePerPrompt
+from vrft_aug.training.pictures.prompt_processing import OncePerPrompt
 
 logger = logging.getLogger(__name__)
 Caches = MutableMapping[Any, FeatureCache]

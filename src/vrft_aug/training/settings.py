@@ -12,11 +12,11 @@ from vrft_aug.policy.load import Policy
 from vrft_aug.processes import process_count
 from vrft_aug.recipe.parallel_config import ONE_EACH, ParallelConfig
 from vrft_aug.recipe.stage_config import StageConfig
-from vrft_aug.training.loggers import logger_defaults
-from vrft_aug.training.rollout_settings import engine_settings
-from vrft_aug.training.sharding import ready_to_shard, strategy_settings
+from vrft_aug.training.monitoring.loggers import logger_defaults
+from vrft_aug.training.processes.sharding import ready_to_shard, strategy_settings
+from vrft_aug.training.rollouts.rollout_settings import engine_settings
+from vrft_aug.training.rollouts.vllm_rollouts import sampling_arguments
 from vrft_aug.training.stage_settings import accumulation, check_trainer
-from vrft_aug.training.vllm_rollouts import sampling_arguments
 
 if TYPE_CHECKING:
     from trl import GRPOConfig, SFTConfig

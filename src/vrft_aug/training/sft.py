@@ -17,12 +17,12 @@ from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.training.case_dataset import CaseDataset
 from vrft_aug.training.checkpoint_mark import CheckpointMark
 from vrft_aug.training.job import BuiltStage, StageJob, freeze_parts, trainer_row
-from vrft_aug.training.look_monitor import watch_looking
+from vrft_aug.training.monitoring.look_monitor import watch_looking
+from vrft_aug.training.monitoring.progress import ProgressBar, RunLog
 from vrft_aug.training.order import case_order, with_dropout
-from vrft_aug.training.picture_server import serve_pictures
-from vrft_aug.training.progress import ProgressBar, RunLog
+from vrft_aug.training.pictures.picture_server import serve_pictures
+from vrft_aug.training.processes.stop_signal import StopSignal
 from vrft_aug.training.settings import sft_settings
-from vrft_aug.training.stop_signal import StopSignal
 from vrft_aug.training.stopped import Soundness
 
 

@@ -14,7 +14,7 @@ from vrft_aug.processes import process_count
 from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.stage_config import OWNED_BY_RECIPE, StageConfig
 from vrft_aug.training.library_settings import ConfigName, Range, check_settings, known_settings
-from vrft_aug.training.parallel import check_split
+from vrft_aug.training.processes.parallel import check_split
 
 # Settings that the logs and the exact resume rest on, in addition to those that the recipe owns.
 FIXED = {

@@ -22,7 +22,7 @@ from vrft_aug.preview.plan.roofline import Pace, seconds, sent_bytes, step_costs
 from vrft_aug.preview.plan.work import Asked, Lengths, Work
 from vrft_aug.recipe.file import load_recipe
 from vrft_aug.recipe.model_config import ModelConfig
-from vrft_aug.training.parallel import BUILT
+from vrft_aug.training.processes.parallel import BUILT
 
 LENGTHS = Lengths(prompt=600, mean=580.0, completion=128, patches=256, counted=True)
 WORK = Work(

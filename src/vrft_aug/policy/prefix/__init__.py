@@ -16,7 +16,7 @@ processor, in sampling, and in every forward and backward. Here each of these ha
 - `structure`: whether a family that is not known is plainly image tokens in a causal model
 
 `training/prefix_sharing.py` puts it all into TRL's GRPOTrainer, and says why where it cannot;
-`training/prompt_processing.py` lets the processor run once per prompt, its images once per batch.
+`training/pictures/prompt_processing.py` lets the processor run once per prompt, its images once per batch.
 
 Log-probabilities and gradients equal stock up to the rounding of the arithmetic.
 """

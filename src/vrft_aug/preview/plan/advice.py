@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from vrft_aug.policy.anatomy import Anatomy
 from vrft_aug.preview.plan.footprint import Sharding
 from vrft_aug.preview.plan.work import Work
-from vrft_aug.training.parallel import BUILT
+from vrft_aug.training.processes.parallel import BUILT
 
 SHARDED = ("zero1", "zero2", "fsdp2")
 

@@ -14,8 +14,8 @@ from transformers import TrainerCallback
 from vrft_aug.processes import is_main
 from vrft_aug.run.layout import METRICS, ROLLOUTS
 from vrft_aug.run.logs import append_lines, read_lines
-from vrft_aug.training.alarms import AlarmBell
-from vrft_aug.training.rewards_bridge import RolloutBuffer
+from vrft_aug.training.monitoring.alarms import AlarmBell
+from vrft_aug.training.rollouts.rewards_bridge import RolloutBuffer
 
 # TRL's own names for our reward function (its terms are logged instead), and what is no longer right
 # after a resume (tokens are counted from there) or says nothing (one pass over a prepared order).

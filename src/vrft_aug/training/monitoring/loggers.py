@@ -18,7 +18,7 @@ from vrft_aug.perception.annotate import annotate
 from vrft_aug.processes import is_main
 from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.tasks.taskset import TaskSet
-from vrft_aug.training.rewards_bridge import RolloutBuffer
+from vrft_aug.training.rollouts.rewards_bridge import RolloutBuffer
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -25,10 +25,10 @@ from vrft_aug.policy.prefix.families import family_of
 from vrft_aug.policy.prefix.grouping import join_rows
 from vrft_aug.policy.prefix.patching import swapped
 from vrft_aug.recipe.teacher_config import Teacher
+from vrft_aug.training.augmentations.perception_loss import visual_dependence
+from vrft_aug.training.augmentations.visual_terms import ROW, as_the_loss, loss_mask
 from vrft_aug.training.mixture import Mixture
-from vrft_aug.training.perception_loss import visual_dependence
 from vrft_aug.training.prefix_sharing import ROW_GROUPS
-from vrft_aug.training.visual_terms import ROW, as_the_loss, loss_mask
 
 SCORES, TAUGHT = "teacher_per_token_logps", "taught"  # fields of a batch: (B, C), and (B,) 1 or 0
 

@@ -16,7 +16,7 @@ from vrft_aug.policy.sharded import is_sharded, whole_weight
 from vrft_aug.processes import is_main, process_count
 from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.parallel_config import ParallelConfig
-from vrft_aug.training.parallel import parallel_settings, zero_stage
+from vrft_aug.training.processes.parallel import parallel_settings, zero_stage
 
 
 def strategy_settings(parallel: ParallelConfig, model: Any) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from vrft_aug.run.layout import ALARM_STEPS, ALARMS
 from vrft_aug.run.logs import append_lines, read_lines
-from vrft_aug.training.look_alarms import does_not_look, looks_away
-from vrft_aug.training.sampler_monitor import MEAN, SAMPLE_SIZE
+from vrft_aug.training.monitoring.look_alarms import does_not_look, looks_away
+from vrft_aug.training.monitoring.sampler_monitor import MEAN, SAMPLE_SIZE
 
 WINDOW = ALARM_STEPS
 Line = Mapping[str, Any]  # of metrics.jsonl

@@ -25,7 +25,7 @@ from vrft_aug.nouns import ImageRef
 from vrft_aug.policy.prefix.patching import swapped
 from vrft_aug.processes import processes
 from vrft_aug.training.job import StageJob
-from vrft_aug.training.picture_store import Fields, PictureStore
+from vrft_aug.training.pictures.picture_store import Fields, PictureStore
 
 logger = logging.getLogger(__name__)
 THREADS = 4  # at most; half of the cores otherwise

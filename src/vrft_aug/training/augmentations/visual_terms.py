@@ -16,8 +16,12 @@ import torch
 
 from vrft_aug.policy.prefix.patching import swapped
 from vrft_aug.recipe.perception_config import PerceptionLoss, TokenWeights
-from vrft_aug.training.masked_pictures import masked_pixels, pictures_of
-from vrft_aug.training.perception_loss import perception_term, visual_dependence, weights_of_tokens
+from vrft_aug.training.augmentations.masked_pictures import masked_pixels, pictures_of
+from vrft_aug.training.augmentations.perception_loss import (
+    perception_term,
+    visual_dependence,
+    weights_of_tokens,
+)
 from vrft_aug.training.prefix_sharing import PASSING, ROW_GROUPS
 
 ROW = "row"  # the field of a batch that says which case of the data a completion is of

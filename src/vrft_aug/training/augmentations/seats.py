@@ -25,8 +25,8 @@ from vrft_aug.processes import is_main
 from vrft_aug.recipe.seats_config import Seats
 from vrft_aug.scorer import FLAT, is_flat
 from vrft_aug.tasks.targets import formatted, target_answer
-from vrft_aug.training.dynamic import COMPLETION_IDS, COMPLETIONS, LOG_PROBS
 from vrft_aug.training.mixture import RowScorer
+from vrft_aug.training.rollouts.dynamic import COMPLETION_IDS, COMPLETIONS, LOG_PROBS
 
 SEATED = "seated"  # the field of a batch that says which completions are demonstrations
 UNTOLD = float("nan")  # no sampler drew a seat's tokens, so none tells how likely they were

@@ -12,7 +12,7 @@ from vrft_aug.policy.together import gather_all
 from vrft_aug.processes import is_main
 from vrft_aug.run.rollout_lines import line_of
 from vrft_aug.training.mixture import Mixture, RowScorer, term_means
-from vrft_aug.training.monitors import Judged, by_knowledge, monitor
+from vrft_aug.training.monitoring.monitors import Judged, by_knowledge, monitor
 
 if TYPE_CHECKING:  # it imports transformers, which `vrft score` does not need
     from vrft_aug.training.thresholds import Thresholds

@@ -22,9 +22,9 @@ from PIL import Image
 
 from vrft_aug.policy.prefix.patching import swapped
 from vrft_aug.recipe.perception_config import Distortion, NoisyRollouts
-from vrft_aug.training.distortions import distorted
-from vrft_aug.training.dynamic import IMAGES, LOG_PROBS
+from vrft_aug.training.augmentations.distortions import distorted
 from vrft_aug.training.micro_batches import APART
+from vrft_aug.training.rollouts.dynamic import IMAGES, LOG_PROBS
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The settings that change what a stage learns from: pictures, knowledge, cases and seats of a group."""

@@ -1,0 +1,1 @@
+"""Completions and what they earn: engines, rewards, groups that are drawn again."""
