@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 WORLD = 0  # the seed of the pictures themselves, the same for every run
+MOST = 100_000  # pictures of a split: a minute or two to draw
 
 
 class ProceduralData(DataConfig):
@@ -32,9 +33,9 @@ class ProceduralData(DataConfig):
     # handheld: dim, tinted and noisy, unlike the pictures that the embedded model learned from
     camera: Literal["clinic", "handheld"] = "clinic"
     # how many: of cases, or of pictures where they are asked questions (choice, answer)
-    train: int = Field(default=256, ge=1)
-    validation: int = Field(default=128, ge=1)
-    test: int = Field(default=400, ge=1)
+    train: int = Field(default=256, ge=1, le=MOST)
+    validation: int = Field(default=128, ge=1, le=MOST)
+    test: int = Field(default=400, ge=1, le=MOST)
     questions: tuple[Topic, ...] = Field(default=TOPICS, min_length=1)  # for choice and answer: of what
     per_picture: int = Field(default=3, ge=1)  # for choice and answer: at most so many of them
 
