@@ -60,6 +60,7 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[int, ...]]] = {
 # Alike but for rounding: what is a sum of parts that cancel, and what is a difference of equal numbers.
 ROUNDED = ("loss", "kl", "sampling/sampling_logp_difference/max", "sampling/sampling_logp_difference/mean")
 TIMES = ("stage", "seconds", "step_time")
+CLIPPED = "clip_ratio/"  # a mean of the means of micro-batches in TRL, so it depends on how a step is cut
 
 
 def write(folder: Path, recipe: Recipe) -> Path:
@@ -96,7 +97,7 @@ def same_rollouts(one: Path, two: Path) -> None:
 def same_figures(one: Path, two: Path) -> None:
     for first, second in zip(lines(one / "metrics.jsonl"), lines(two / "metrics.jsonl"), strict=True):
         assert first.keys() == second.keys()
-        for name in first.keys() - {*TIMES}:
+        for name in first.keys() - {*TIMES, *(name for name in first if name.startswith(CLIPPED))}:
             apart = 1e-4 if name in ROUNDED or name.startswith("perception") else 1e-5
             assert first[name] == pytest.approx(second[name], rel=1e-4, abs=apart), name
 
