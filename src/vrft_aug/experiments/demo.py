@@ -11,20 +11,17 @@ from pathlib import Path
 from rich.console import Console
 
 from vrft_aug.evaluation.comparison import compare
-from vrft_aug.evaluation.evaluate import evaluate_path
 from vrft_aug.evaluation.meanings import HEADLINES, MEANINGS
 from vrft_aug.evaluation.report_data import Report, load_report
 from vrft_aug.evaluation.tables import format_table, markdown_table
+from vrft_aug.experiments.arm_run import run_arm
 from vrft_aug.experiments.baselines import rft, rollouts, sft, untold, untrained
-from vrft_aug.experiments.run import train
 from vrft_aug.files import write_text
 from vrft_aug.recipe.file import load_recipe
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.recipe.stage_config import StageConfig
-from vrft_aug.report.page import write_comparison, write_report
-from vrft_aug.run.folder import is_new_run, start_run
+from vrft_aug.report.page import write_comparison
 from vrft_aug.run.layout import EVALUATION, REPORT_PAGE
-from vrft_aug.run.lock import run_locked
 
 TITLE = "VRFT-Aug demo: grading procedural fundus pictures"
 
@@ -76,10 +73,7 @@ def run_demo(output: Path, seeds: int = 1, overwrite: bool = False, markdown: Pa
                 console.print(f"[bold]{arm.name}[/], seed {seed}: done, kept ({run})")
                 continue
             console.print(f"[bold]{arm.name}[/], seed {seed}: {run}")
-            if arm.trained:
-                train(arm.recipe(seed), run, resume=run.exists())
-            else:
-                _judge_untrained(arm.recipe(seed), run)
+            run_arm(arm.recipe(seed), run, "vrft demo")
     runs = {arm.name: arm.runs(output, seeds) for arm in ARMS}
     reports = {name: [load_report(run / EVALUATION) for run in folders] for name, folders in runs.items()}
     console.print(format_table(reports))
@@ -90,14 +84,6 @@ def run_demo(output: Path, seeds: int = 1, overwrite: bool = False, markdown: Pa
         write_text(markdown, demo_page(reports, gains, seeds))
     console.print(f"Report: {page}")
     return page
-
-
-def _judge_untrained(recipe: Recipe, run: Path) -> None:
-    if is_new_run(run, resume=run.exists(), overwrite=False):
-        start_run(recipe, run)
-    with run_locked(run, "vrft demo"):
-        evaluate_path(recipe.model.name, recipe, run / EVALUATION)
-        write_report(run)
 
 
 def differences(reports: Mapping[str, Sequence[Report]]) -> list[str]:

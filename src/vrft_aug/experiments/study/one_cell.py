@@ -13,27 +13,10 @@ import time
 from pathlib import Path
 
 from vrft_aug.errors import UserError, told_by_system
-from vrft_aug.evaluation.evaluate import evaluate_path
-from vrft_aug.experiments.run import train
+from vrft_aug.experiments.arm_run import run_arm
 from vrft_aug.recipe.file import load_recipe
-from vrft_aug.recipe.schema import Recipe
-from vrft_aug.report.page import write_report
-from vrft_aug.run.folder import is_new_run, start_run
-from vrft_aug.run.layout import EVALUATION, RUN_RECIPE
-from vrft_aug.run.lock import run_locked
 
-
-def run_cell(recipe: Recipe, run: Path) -> None:
-    """Train and evaluate, from where an earlier try stood; a recipe without stages is evaluated alone."""
-    going_on = (run / RUN_RECIPE).is_file()
-    if recipe.stages:
-        train(recipe, run, resume=going_on)
-        return
-    if is_new_run(run, resume=going_on, overwrite=False):
-        start_run(recipe, run)
-    with run_locked(run, "vrft study"):
-        evaluate_path(recipe.model.name, recipe, run / EVALUATION)
-        write_report(run)
+WHO = "vrft study"  # that holds the folder of a cell's run
 
 
 def main() -> int:
@@ -41,7 +24,7 @@ def main() -> int:
     if (parent := os.environ.get("VRFT_STUDY_PROCESS")) is not None:
         threading.Thread(target=_end_with, args=(int(parent),), daemon=True).start()
     try:
-        run_cell(load_recipe(sys.argv[1]), Path(sys.argv[2]))
+        run_arm(load_recipe(sys.argv[1]), Path(sys.argv[2]), WHO)
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

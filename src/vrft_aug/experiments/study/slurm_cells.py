@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from vrft_aug.errors import UserError
+from vrft_aug.experiments.arm_run import run_arm
 from vrft_aug.experiments.study.cells import Cell
 from vrft_aug.experiments.study.local_cells import Tell, recipe_of
-from vrft_aug.experiments.study.one_cell import run_cell
+from vrft_aug.experiments.study.one_cell import WHO
 from vrft_aug.recipe.file import load_recipe
 
 PAUSE = 5.0  # seconds between two looks
@@ -55,7 +56,7 @@ def run_slurm(
 
 def run_file(recipe: Path, run: Path) -> None:
     """What a job calls."""
-    run_cell(load_recipe(str(recipe)), run)
+    run_arm(load_recipe(str(recipe)), run, WHO)
 
 
 def _reason(job: Any) -> str:

@@ -63,7 +63,8 @@ def run_study(study: Study, places: Places, jobs: int, slurm: bool, anew: bool, 
             run_slurm(list(left.values()), work, jobs, tell, study.slurm)
         else:
             run_local(list(left.values()), work, jobs, tell)
-        write_study_page(study, cells, failed, places)
+        if not left:  # else the last cell that ended has written it
+            write_study_page(study, cells, failed, places)
     return [
         CellRun(cell.levels, cell.seed, cell.run, failed[cell.run]) for cell in cells if cell.run in failed
     ]
