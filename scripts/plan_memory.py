@@ -9,7 +9,6 @@ allocator keeps for itself are not in it.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ from typing import Any
 
 import torch
 from rich.console import Console
+
+from vrft_aug.bench.profile import silent_stderr
 
 SEED = 7
 
@@ -125,19 +126,6 @@ def marked():
     finally:
         for owner, method, function in kept:
             setattr(owner, method, function)
-
-
-@contextmanager
-def silent_stderr():
-    """The profiler's library writes notes of its own to the terminal, past Python."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ def profile_step(trainer: Any, seed: int) -> dict[str, float]:
 
     torch.manual_seed(seed)
     start = time.perf_counter()
-    with _silent_stderr(), profile(activities=[ProfilerActivity.CPU]) as profiler:
+    with silent_stderr(), profile(activities=[ProfilerActivity.CPU]) as profiler:
         trainer.train()
     wall = time.perf_counter() - start
     seconds = dict.fromkeys([*KINDS, "element by element"], 0.0)
@@ -46,7 +46,7 @@ def profile_step(trainer: Any, seed: int) -> dict[str, float]:
 
 
 @contextmanager
-def _silent_stderr() -> Iterator[None]:
+def silent_stderr() -> Iterator[None]:
     """The profiler's library writes notes of its own to the terminal, past Python."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
