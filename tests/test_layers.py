@@ -22,7 +22,7 @@ ROOMS = (
     "nouns", "errors", "processes", "files", "labels", "reading", "plugins", "page_templates",
     "data", "recipe", "perception", "answer", "knowledge", "shaping", "imitation", "prompt", "scorer",
     "run", "tasks", "policy", "training", "evaluation", "drafting", "preview",
-    "bench", "tiny", "report", "view", "experiments", "selftest", "cli",
+    "bench", "tiny", "report", "export", "view", "experiments", "selftest", "cli",
 )  # fmt: skip
 SIBLINGS = {frozenset({"training", "evaluation"})}  # never import each other
 ENTRANCES = ("__init__", "__main__")  # the public face and the command: they may import everything

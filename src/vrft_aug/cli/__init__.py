@@ -17,6 +17,7 @@ from vrft_aug.cli.common import SETTINGS, OneLineErrors
 from vrft_aug.cli.compare import compare
 from vrft_aug.cli.drafts import traces
 from vrft_aug.cli.evaluation_command import evaluate
+from vrft_aug.cli.export_command import export
 from vrft_aug.cli.judge_command import judge
 from vrft_aug.cli.knowledge import knowledge_app
 from vrft_aug.cli.look_command import look
@@ -45,6 +46,7 @@ for command in (
     compare,
     study,
     runs.report,
+    export,
     view.view,
     view.ui,
     bench.bench,
