@@ -24,11 +24,16 @@ def demo(
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of every arm.")] = 1,
     overwrite: Overwrite = False,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables there too.")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", min=1, help="Arms at a time; default: two where there are two cores."),
+    ] = None,
 ) -> None:
     """The whole method on a CPU in minutes, nothing to download."""
     from vrft_aug.experiments.demo import run_demo
 
-    run_demo(output, seeds, overwrite, markdown)
+    check_place(output, markdown)
+    run_demo(output, seeds, overwrite, markdown, jobs)
 
 
 def train(

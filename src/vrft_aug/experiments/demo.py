@@ -1,133 +1,124 @@
-"""The demo: base, SFT, RFT and VRFT-Aug on procedural fundus pictures, side by side, on a CPU in minutes."""
+"""The demo: the method and its baselines on two modalities of drawn pictures, on a CPU in minutes."""
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+import time
 from pathlib import Path
 
 from rich.console import Console
 
-from vrft_aug.evaluation.comparison import compare
-from vrft_aug.evaluation.meanings import HEADLINES, MEANINGS
-from vrft_aug.evaluation.report_data import Report, load_report
-from vrft_aug.evaluation.tables import format_table, markdown_table
-from vrft_aug.experiments.arm_run import run_arm
-from vrft_aug.experiments.baselines import rft, rollouts, sft, untold, untrained
+from vrft_aug.errors import UserError
+from vrft_aug.evaluation.comparison import Comparison, compare
+from vrft_aug.evaluation.report_data import load_report
+from vrft_aug.evaluation.tables import arms_table
+from vrft_aug.experiments.demo_arms import ARMS, MODALITIES, OURS, Modality
+from vrft_aug.experiments.demo_words import demo_markdown
+from vrft_aug.experiments.study.cells import Cell
+from vrft_aug.experiments.study.local_cells import run_local
 from vrft_aug.files import write_text
 from vrft_aug.recipe.file import load_recipe
-from vrft_aug.recipe.schema import Recipe
-from vrft_aug.recipe.stage_config import StageConfig
+from vrft_aug.report.demo_page import Shown, write_demo
 from vrft_aug.report.page import write_comparison
-from vrft_aug.run.layout import EVALUATION, REPORT_PAGE
+from vrft_aug.run.layout import EVALUATION, REPORT_PAGE, RUN_RECIPE
 
-TITLE = "VRFT-Aug demo: grading procedural fundus pictures"
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One row of the demo's table: what becomes of the demo's recipe, and whether that is trained."""
-
-    name: str
-    derive: Callable[[Recipe], Recipe]
-    trained: bool = True
-
-    def recipe(self, seed: int) -> Recipe:
-        """The arm's recipe for a training seed."""
-        return self.derive(load_recipe("fundus-demo", [f"seed={seed}", "evaluation.base=false"]))
-
-    def runs(self, output: Path, seeds: int) -> list[Path]:
-        """The run folders: one a training seed; one in all where nothing is trained."""
-        stem = self.name.lower().replace(" ", "-")
-        return [output / f"{stem}-{seed}" for seed in range(seeds if self.trained else 1)]
+WORK = "work"  # recipes and logs of the arms
 
 
-ARMS = (
-    Arm("Base", untold, trained=False),
-    Arm("Base with knowledge", untrained, trained=False),
-    # Each arm has the rate that was best for it on the validation split: RFT and VRFT-Aug the recipe's.
-    Arm("SFT", partial(sft, trainer={"learning_rate": 3e-4})),
-    Arm("RFT", rft),
-    Arm("VRFT-Aug", lambda recipe: recipe),
-)
-DIFFERENCES = (("VRFT-Aug", "RFT"), ("VRFT-Aug", "Base with knowledge"), ("VRFT-Aug", "SFT"))
+def run_demo(
+    output: Path,
+    seeds: int = 1,
+    overwrite: bool = False,
+    markdown: Path | None = None,
+    jobs: int | None = None,
+) -> Path:
+    """Train and evaluate every arm, print the tables, and write the comparison to `output/report.html`.
 
-
-def run_demo(output: Path, seeds: int = 1, overwrite: bool = False, markdown: Path | None = None) -> Path:
-    """Train and evaluate every arm, print the table, and write the comparison to `output/report.html`.
-
-    Arms that an earlier, interrupted demo finished are kept unless `overwrite`. `markdown` also writes the
-    tables there, as docs/measured/demo.md. Returns the page. Raises UserError where `output` holds other
-    runs.
+    `jobs` arms run at a time (default: two where there are two cores). Arms that an earlier, interrupted demo
+    finished are kept unless `overwrite`. `markdown` also writes the tables there, as docs/measured/demo.md.
+    Returns the page. Raises UserError where `output` holds other runs, and where an arm fails.
     """
     console = Console()
+    cells = demo_cells(output, seeds)
     if overwrite:
-        for arm in ARMS:
-            for run in arm.runs(output, seeds):
-                shutil.rmtree(run, ignore_errors=True)
-    for arm in ARMS:
-        for seed, run in enumerate(arm.runs(output, seeds)):
-            if (run / REPORT_PAGE).is_file():
-                console.print(f"[bold]{arm.name}[/], seed {seed}: done, kept ({run})")
-                continue
-            console.print(f"[bold]{arm.name}[/], seed {seed}: {run}")
-            run_arm(arm.recipe(seed), run, "vrft demo")
-    runs = {arm.name: arm.runs(output, seeds) for arm in ARMS}
-    reports = {name: [load_report(run / EVALUATION) for run in folders] for name, folders in runs.items()}
-    console.print(format_table(reports))
-    gains = differences(reports)
-    console.print("\n".join(gains))
-    page = write_comparison(output / REPORT_PAGE, TITLE, runs)
+        for cell in cells:
+            shutil.rmtree(cell.run, ignore_errors=True)
+    check_same(cells)
+    _run(cells, output / WORK, jobs or min(2, os.cpu_count() or 1), console)
+    shown = [_compared(modality, output, seeds) for modality in MODALITIES]
+    for one in shown:
+        console.print(f"\n[bold]{one.title}[/]")
+        console.print(arms_table(one.compared))
+        console.print("\n".join(one.sentences), soft_wrap=True)
+    page = write_demo(output / REPORT_PAGE, shown, {arm.name: arm.parts for arm in ARMS})
     if markdown is not None:
-        write_text(markdown, demo_page(reports, gains, seeds))
-    console.print(f"Report: {page}")
+        write_text(markdown, demo_markdown(shown, seeds))
+    console.print(f"\nReport: {page}")
     return page
 
 
-def differences(reports: Mapping[str, Sequence[Report]]) -> list[str]:
-    """What VRFT-Aug gains over the other arms, paired by case, a line each."""
-    compared = compare(reports).differences
-    headline = HEADLINES[next(iter(reports.values()))[0].kind]
-    lines = []
-    for of, minus in DIFFERENCES:
-        gains = ", ".join(f"{MEANINGS[name].title} {compared[of, minus][name]}" for name in headline[:3])
-        lines.append(f"{of} minus {minus}: {gains}")
-    return lines
-
-
-def demo_page(reports: Mapping[str, Sequence[Report]], gains: Sequence[str], seeds: int) -> str:
-    """docs/measured/demo.md: what was run, the table and the differences."""
-    cases = len(next(iter(reports.values()))[0].rows)
-    budgets = [
-        f"- {arm.name}: {rollouts(recipe)} completions: {', then '.join(map(_stage_line, recipe.stages))}"
+def demo_cells(output: Path, seeds: int) -> list[Cell]:
+    """All trainings of the demo, by seed; an arm that trains nothing is there for one seed."""
+    return [
+        Cell((modality.name, arm.name), seed, arm.recipe(modality, seed), run, f"{modality.name}, {arm.name}")
+        for seed in range(seeds)
+        for modality in MODALITIES
         for arm in ARMS
-        if arm.trained
-        for recipe in [arm.recipe(0)]
+        if arm.trained or seed == 0
+        for run in [_folder(output, modality, arm.name, seed)]
     ]
-    return "\n".join(
-        [
-            "# The demo's figures",
-            "",
-            f"Generated by `vrft demo --seeds {seeds} --markdown docs/measured/demo.md`; do not edit. The",
-            f"embedded tiny model on {cases} procedural test pictures that no training has seen, taken by",
-            "another camera (dim, tinted, noisy) than those it learned from. Brackets are 95 % bootstrap",
-            "intervals over cases of the mean over training seeds, ± is the standard deviation over seeds.",
-            "The base is not trained: it has one run. The pictures are for software development, not a",
-            "model of disease.",
-            "",
-            *budgets,
-            "",
-            markdown_table(reports),
-            "Differences, paired by case:",
-            "",
-            *(f"- {line}" for line in gains),
-            "",
-        ]
-    )
 
 
-def _stage_line(stage: StageConfig) -> str:
-    times = f" x {stage.generations}" if stage.method == "grpo" else ""
-    return f"{stage.name} ({stage.method}, {stage.steps} steps of {stage.prompts_per_step}{times})"
+def check_same(cells: list[Cell]) -> None:
+    """UserError where a folder holds a run of another recipe, such as an earlier version's demo."""
+    for cell in cells:
+        if (cell.run / RUN_RECIPE).is_file() and load_recipe(str(cell.run / RUN_RECIPE)) != cell.recipe:
+            raise UserError(
+                f"{cell.run} holds a run of another recipe than this demo's; give another --output to "
+                "keep it, "
+                "or --overwrite to run the demo anew"
+            )
+
+
+def _run(cells: list[Cell], work: Path, jobs: int, console: Console) -> None:
+    left = [cell for cell in cells if not cell.finished]
+    if kept := len(cells) - len(left):
+        console.print(f"{kept} of {len(cells)} runs are done and kept")
+    if not left:
+        return
+    at_a_time = "one after the other" if jobs == 1 else f"{jobs} at a time"
+    console.print(f"{len(left)} runs, {at_a_time}; logs are in {work}")
+    failed: dict[str, str] = {}
+    started = time.monotonic()
+
+    def tell(cell: Cell, reason: str) -> None:
+        minutes, seconds = divmod(round(time.monotonic() - started), 60)
+        console.print(f"{minutes:2d}:{seconds:02d} {cell.called}: {reason or cell.run}", highlight=False)
+        if reason:
+            failed[cell.called] = reason
+
+    work.mkdir(parents=True, exist_ok=True)
+    run_local(left, work, jobs, tell)
+    if failed:
+        name, reason = next(iter(failed.items()))
+        raise UserError(f"{len(failed)} of the demo's runs failed, the first: {name}: {reason}")
+
+
+def _compared(modality: Modality, output: Path, seeds: int) -> Shown:
+    runs = {
+        arm.name: [_folder(output, modality, arm.name, seed) for seed in range(seeds if arm.trained else 1)]
+        for arm in ARMS
+    }
+    reports = {name: [load_report(run / EVALUATION) for run in folders] for name, folders in runs.items()}
+    recipe = load_recipe(modality.recipe)
+    task = recipe.tasks[recipe.evaluation.task]
+    title = f"{task.modality}: {task.question}"
+    page = write_comparison(output / modality.name / REPORT_PAGE, f"VRFT-Aug demo, {modality.name}", runs)
+    compared: Comparison = compare(reports)
+    cases = len(next(iter(reports.values()))[0].rows)
+    return Shown(modality.name, title, compared, OURS, modality.metric, cases, page)
+
+
+def _folder(output: Path, modality: Modality, arm: str, seed: int) -> Path:
+    return output / modality.name / f"{arm.lower().replace(' ', '-')}-{seed}"

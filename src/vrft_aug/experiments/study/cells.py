@@ -9,11 +9,12 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vrft_aug.errors import UserError, nearest
 from vrft_aug.evaluation.factor_effects import Levels
-from vrft_aug.experiments.baselines import rft, sft, untold, untrained
+from vrft_aug.experiments.baselines import rft, rft_with_boxes, sft, untold, untrained
 from vrft_aug.experiments.study.study_file import Arm, Study, override_lines
 from vrft_aug.preview.run_checks import check_settings
 from vrft_aug.recipe.file import load_recipe
@@ -21,8 +22,13 @@ from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import EVALUATION, REPORT_PAGE
 
 DERIVED: Mapping[Arm, Callable[[Recipe], Recipe]] = {
-    "untold": untold, "untrained": untrained, "sft": sft, "rft": rft,
-}  # fmt: skip
+    "untold": untold,
+    "untrained": untrained,
+    "sft": sft,
+    "sft-told": partial(sft, told=True),
+    "rft": rft,
+    "rft-with-boxes": rft_with_boxes,
+}
 NAME = "cell"  # of all recipes of cells: the run is called by its hash
 BASELINE = "evaluation.base=false"  # cells are held against each other; a start model is an arm
 

@@ -1,4 +1,4 @@
-"""The process that trains and evaluates one cell.
+"""The process that trains and evaluates one cell of a study, or one arm of the demo.
 
 python -m vrft_aug.experiments.study.one_cell RECIPE RUN
 """
@@ -16,7 +16,7 @@ from vrft_aug.errors import UserError, told_by_system
 from vrft_aug.experiments.arm_run import run_arm
 from vrft_aug.recipe.file import load_recipe
 
-WHO = "vrft study"  # that holds the folder of a cell's run
+WHO = "vrft study or vrft demo"  # that holds the folder of a cell's run
 
 
 def main() -> int:

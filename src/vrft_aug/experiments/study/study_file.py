@@ -18,14 +18,15 @@ from vrft_aug.recipe.validation import explain
 
 SHIPPED_STUDIES = Path(__file__).parent / "shipped"
 Overrides = dict[str, Any]  # dotted key of the recipe -> value, as on the command line
-Arm = Literal["untold", "untrained", "sft", "rft"]
+Arm = Literal["untold", "untrained", "sft", "sft-told", "rft", "rft-with-boxes"]
 
 
 class Level(Strict):
     """A setting of a factor: overrides of the recipe, stages left out, and `arm`, a baseline made of it."""
 
     drop: tuple[str, ...] = ()  # names of stages
-    # of the recipe as it is then: untold and untrained are the start model, sft and rft as in `vrft demo`
+    # of the recipe as it is then: untold and untrained are the start model without and with knowledge, the
+    # others as in `vrft demo`
     arm: Arm | None = None
     set: Overrides = Field(default_factory=dict)
 
