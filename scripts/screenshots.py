@@ -1,6 +1,6 @@
 """Takes the screenshots of the documents: the viewer and the report of a run, the matrix of a knowledge bank.
 
-    python scripts/screenshots.py runs/demo/fundus/vrft-aug-0 [runs/demo/fundus/rft-0 ...]
+    python scripts/screenshots.py runs/demo/fundus-vrft-aug-0 [runs/demo/fundus-rft-0 ...]
 
 Needs Chromium. Writes docs/images/viewer.png, viewer-dark.png, report.png and matrix.png.
 """

@@ -114,11 +114,11 @@ def _compared(modality: Modality, output: Path, seeds: int) -> Shown:
     recipe = load_recipe(modality.recipe)
     task = recipe.tasks[recipe.evaluation.task]
     title = f"{task.modality}: {task.question}"
-    page = write_comparison(output / modality.name / REPORT_PAGE, f"VRFT-Aug demo, {modality.name}", runs)
+    page = write_comparison(output / f"{modality.name}.html", f"VRFT-Aug demo, {modality.name}", runs)
     compared: Comparison = compare(reports)
     cases = len(next(iter(reports.values()))[0].rows)
     return Shown(modality.name, title, compared, OURS, modality.metric, cases, page)
 
 
 def _folder(output: Path, modality: Modality, arm: str, seed: int) -> Path:
-    return output / modality.name / f"{arm.lower().replace(' ', '-')}-{seed}"
+    return output / f"{modality.name}-{arm.lower().replace(' ', '-')}-{seed}"

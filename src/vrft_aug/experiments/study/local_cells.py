@@ -43,11 +43,10 @@ def run_local(cells: Sequence[Cell], work: Path, jobs: int, tell: Tell) -> None:
 
 
 def recipe_of(cell: Cell, work: Path) -> Path:
-    """The file with a cell's resolved recipe, written if it is not there."""
+    """The file with a cell's resolved recipe, called as its run is, written anew."""
     path = work / f"{cell.run.name}.yaml"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_recipe(cell.recipe, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_recipe(cell.recipe, path)
     return path
 
 
