@@ -113,7 +113,7 @@ def _compared(modality: Modality, output: Path, seeds: int) -> Shown:
     reports = {name: [load_report(run / EVALUATION) for run in folders] for name, folders in runs.items()}
     recipe = load_recipe(modality.recipe)
     task = recipe.tasks[recipe.evaluation.task]
-    title = f"{task.modality}: {task.question}"
+    title = f"{(task.modality or modality.name).capitalize()}: {task.question}"
     page = write_comparison(output / f"{modality.name}.html", f"VRFT-Aug demo, {modality.name}", runs)
     compared: Comparison = compare(reports)
     cases = len(next(iter(reports.values()))[0].rows)

@@ -33,7 +33,8 @@ class Shown:
 
 def won_and_not(compared: Comparison, ours: str, metric: str) -> list[str]:
     """What an arm is above, and what it is below or not apart from, by the interval of the difference."""
-    title = compared.meanings[metric].title.lower()
+    title = compared.meanings[metric].title
+    title = title[0].lower() + title[1:]
     better = compared.meanings[metric].better or 1
     above, below, near = [], [], []
     for arm in compared.arms:
