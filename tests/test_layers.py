@@ -187,9 +187,10 @@ def test_what_needs_no_model_loads_no_torch() -> None:
     assert done.stdout.strip() == "False"
 
 
-def test_the_readme_tree_is_the_first_line_of_each_rooms_docstring() -> None:
-    """One truth for what a room holds: README's tree says what the rooms say of themselves."""
-    block = (ROOT / "README.md").read_text("utf-8").split("```\nsrc/vrft_aug/\n")[1].split("```")[0]
+def test_the_tree_is_the_first_line_of_each_rooms_docstring() -> None:
+    """One truth for what a room holds: the page of the tree says what the rooms say of themselves."""
+    page = (ROOT / "docs" / "concepts" / "tree.md").read_text("utf-8")
+    block = page.split("```text\nsrc/vrft_aug/\n")[1].split("```")[0]
     listed: dict[str, str] = {}
     for line in block.splitlines():
         if match := re.match(r"  (\S+)\s{2,}(.*)", line):

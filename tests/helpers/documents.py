@@ -26,7 +26,7 @@ SETTINGS = sorted(  # what else tells of paths and modules
     if path.is_file()
 )  # fmt: skip
 # The first part of what looks like a path of ours and is the reader's own, or none at all.
-THEIRS = ("~", ".venv", "runs", "mine", "idrid", "models", "thresholds", "utils.py")
+THEIRS = ("~", ".venv", "site", "runs", "mine", "idrid", "models", "thresholds", "utils.py")
 RUN_FOLDER = ("model/", "checkpoints/")
 METRICS = ("dynamic_sampling/", "monitor/", "rewards/", "failures/", "look/")  # prefixes of their names
 SUFFIXES = (".py", ".md", ".yaml", ".yml", ".html", ".txt", ".toml", ".png")
