@@ -3,8 +3,8 @@
 python scripts/docs_site.py [FOLDER]       # `make docs` does so too; then open site/index.html
 
 The pages of docs/ stay as they are and are read on a forge too. Here they get what a site needs beside them:
-README as the first page, the pages that are made of the code (`docs_reference.py`), and a navigation, which
-is the list in docs/README.md. A link or anchor that leads nowhere ends the build (`--strict`).
+README as the first page, the pages that are made of the code (`scripts/docs_reference.py`), and a
+navigation, which is the list in docs/README.md. A link or anchor that leads nowhere ends the build.
 """
 
 from __future__ import annotations

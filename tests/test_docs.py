@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from helpers.doc_blocks import LANGUAGES
 from helpers.documents import (
     CODE,
     DOCS,
@@ -82,6 +83,13 @@ def test_modules_that_are_named_exist() -> None:
 @EVERY_PAGE
 def test_commands_and_options_exist(page: Path) -> None:
     assert [fault for line in commands(read(page)) if (fault := wrong_command(line))] == []
+
+
+@EVERY_PAGE
+def test_blocks_say_their_language(page: Path) -> None:
+    """By it tests/test_doc_blocks.py knows what to hold them to."""
+    opened = re.findall(r"^ *```(\w*)\n(?:.*?\n)?^ *```$", read(page), flags=re.MULTILINE | re.DOTALL)
+    assert set(opened) <= set(LANGUAGES), f"a block of {relative(page)} is in none of {LANGUAGES}"
 
 
 def test_targets_of_make_exist() -> None:

@@ -122,7 +122,7 @@ def test_nothing_is_loaded_from_elsewhere(site: Path, pages: dict[Path, Page]) -
 
 
 def test_what_documents_write_in_angle_brackets_is_seen(pages: dict[Path, Page]) -> None:
-    own = {"think", "answer", "confidence", "image", "text", "name", "none", "path", "folder"}
+    own = {"think", "answer", "confidence", "none", "folder"}
     own |= {tag for page in pages.values() for tag in page.tags if "_" in tag or ":" in tag}
     assert sorted(own & {tag for page in pages.values() for tag in page.tags}) == []
 

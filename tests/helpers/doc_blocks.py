@@ -60,6 +60,7 @@ PARSED = {
     "vrft view": "serves until it is stopped",
     "vrft ui": "serves until it is stopped",
     "vrft traces": "asks a server",
+    "--push": "asks a server",
     "vrft judge": "asks a server",
     "vrft knowledge draft": "asks a server",
     "vrft knowledge review": "asks a person",
