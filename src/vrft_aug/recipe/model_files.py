@@ -34,6 +34,7 @@ LOADING = (
     "max_memory", "offload_folder", "offload_buffers", "use_kernels", "low_cpu_mem_usage",
 )  # fmt: skip
 ATTENTION = ("eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3")
+PHOTO_BASE = "photo-base"  # what shipped recipes call the folder that `vrft tiny photo` writes
 EXAMPLE = "Qwen/Qwen2.5-VL-3B-Instruct"
 
 
@@ -105,6 +106,11 @@ def refuse_wrong_name(config: ModelConfig) -> None:
     name = with_base(config).name
     if model_folder(config) is not None:
         return
+    if name == PHOTO_BASE:
+        raise UserError(
+            f"model folder {name} is not here yet; make it with `vrft tiny photo {name} --pictures RECIPE`, "
+            "or set model.name to where you have it"
+        )
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or (os.sep == "\\" and os.sep in name):
         near = _sibling(Path(name).expanduser())
         raise UserError(f"model folder {name} does not exist{near}")

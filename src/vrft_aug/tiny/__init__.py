@@ -1,1 +1,1 @@
-"""The embedded tiny model: its architecture, how it is built, its weights and its card."""
+"""Small models that are made here: the embedded one, its weights and its card, and the photo base."""

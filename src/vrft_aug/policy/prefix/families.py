@@ -20,6 +20,7 @@ FAMILIES = {
     "idefics3": Family(),
     "gemma3": Family(),
     "llava_next": Family(),
+    "fast_vlm": Family(),  # the photo base, `vrft tiny photo`
 }
 
 
