@@ -67,6 +67,8 @@ PARSED = {
     "vrft bench": "takes minutes; tests/bench run it short",
     "vrft selftest": "takes a minute; tests/selftest run it",
     "vrft tiny build": "takes an hour",
+    "vrft tiny photo": "takes minutes, and public data; tests/tiny run it short",
+    "photo-": "needs public data",
     "--endpoint": "asks a server",
     "--processes": "several processes; tests/training run them",
     "--jobs": "trains for hours; tests/experiments run a short study",
