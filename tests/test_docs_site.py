@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import pytest
 import typer
@@ -229,3 +230,15 @@ def test_it_is_read_and_searched_from_a_disk(site: Path, browser: Any, width: in
     assert "lopsided costs" in page.inner_text("article")
     assert problems == []
     context.close()
+
+
+@pytest.mark.parametrize("name", ["loop", "ideas", "scorer", "prefix", "intervals"])
+def test_the_pictures_of_concepts_are_what_the_script_draws(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    drawn = import_module("diagrams").PICTURES[name]()
+    assert drawn == (DOCS / "images" / f"{name}.svg").read_text("utf-8"), "run python scripts/diagrams.py"
+    root = ElementTree.fromstring(drawn)
+    words = [text for text in root.itertext() if text.strip()]
+    assert len(words) > 5 and root.find("{http://www.w3.org/2000/svg}title") is not None

@@ -255,7 +255,9 @@ def check_recipe(piece: dict[str, Any]) -> None:
     on_top = {key: value for key, value in piece.items() if key not in in_stage}
     if in_stage:
         on_top["stages"] = [*on_top.get("stages", ()), {"name": "grade", **in_stage}]
-    if "tasks" in on_top and "stages" not in on_top:  # a recipe of other tasks: without the stages of these
+    if {"tasks", "stages", "evaluation"} <= set(on_top):
+        whole = {"name": "whole"}
+    elif "tasks" in on_top and "stages" not in on_top:  # a recipe of other tasks: without the stages of these
         first = next(iter(on_top["tasks"]))
         whole = {"name": "piece", "model": whole["model"], "evaluation": {"task": first}}
     stages = {stage["name"]: stage for stage in whole.get("stages", ())}

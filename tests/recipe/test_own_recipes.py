@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from helpers.data_files import save_csv, save_image
-from helpers.documents import ROOT, read
+from helpers.documents import DOCS, read
 from vrft_aug.cli import app
 from vrft_aug.recipe.file import shipped_recipes
 
@@ -79,8 +79,8 @@ def test_what_init_writes_checks_out_from_any_folder(
     assert prompt.exit_code == 0 and json.loads(prompt.stdout)["images"][0]["original"] == [40, 30]
 
 
-def test_the_readme_prints_what_the_recipe_for_a_table_says() -> None:
-    (printed,) = re.findall(r"```yaml\n(.*?)```", read(ROOT / "README.md"), re.DOTALL)
+def test_the_page_of_own_images_prints_what_the_recipe_for_a_table_says() -> None:
+    (printed,) = re.findall(r"```yaml\n(.*?)```", read(DOCS / "start" / "own-images.md"), re.DOTALL)
     shipped = yaml.safe_load(shipped_recipes()["own-table"].read_text("utf-8"))
     task = yaml.safe_load(printed)["tasks"]["grade"]
     assert yaml.safe_load(printed)["data_root"] == shipped["data_root"]
