@@ -52,6 +52,7 @@ def test_demo_recipes_check_out_without_any_data(name: str, monkeypatch: pytest.
         ("retinamnist", "retinamnist.npz", {"grade": [1080, 120, 400]}),
         ("idrid-grade", "idrid", {"grade": [313, 58, 79], "lesions": [313, 58, 79]}),
         ("idrid-localise", "idrid", {"lesions": [313, 58, 79]}),
+        ("idrid-beyond", "idrid", {"grade": [313, 58, 79], "lesions": [313, 58, 79]}),
         ("qwen2.5-vl-3b-idrid-full", "idrid", {"grade": [313, 58, 79], "lesions": [313, 58, 79]}),
         ("busi", "busi", {"tumour": [540, 81, 159]}),
         ("smolvlm-256m-busi", "busi", {"tumour": [540, 81, 159]}),

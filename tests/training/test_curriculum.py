@@ -27,7 +27,7 @@ from vrft_aug.tasks.pass_rates import (
     save_pass_rates,
 )
 from vrft_aug.tasks.taskset import TaskSet, load_taskset
-from vrft_aug.training.augmentations.curriculum import Logged, curriculum_notes, stage_order
+from vrft_aug.training.augmentations.curriculum import GroupsSeen, Logged, curriculum_notes, stage_order
 from vrft_aug.training.monitoring.progress import RunLog
 from vrft_aug.training.order import case_order, mixed_order
 
@@ -176,11 +176,35 @@ def test_a_renewed_order_goes_by_the_newest_group_of_a_case_once_it_may_know_it(
         order[40]
 
 
+def test_without_a_file_rates_are_those_of_the_runs_own_groups(random_policy: Path) -> None:
+    told = {"pass_rates": None, "drop": ["always", "never"], "order": "easy-to-hard", "re_estimate": 4}
+    recipe = shade_recipe(random_policy, {**GRPO, "curriculum": told})
+    (stage,) = recipe.stages
+    tasksets = [load_taskset(recipe, "shade", "train", stage.injection, BoxSpace("processed"))]
+    (said,) = curriculum_notes(stage, tasksets)
+    assert said.startswith("curriculum: no pass rate is known at first; those of the run's own groups count")
+    groups = GroupsSeen([(1, 0, 2, 1.0), (1, 0, 2, 0.0), (2, 0, 3, 0.0)])
+    order = stage_order(stage, tasksets, 40, 3, 2, 1, groups)
+    assert [order[i] for i in range(8)] == case_order(10, 40, 3)[:8]
+    groups.note((2, 0, 3, 0.0))
+    groups.note((3, 0, 4, 1.0))  # after what block 1 may know
+    assert groups(2) == [Logged(0, 2, 0.5), Logged(0, 3, 0.0)]
+    assert 3 not in [order[i] for i in range(8, 16)] and 4 in [order[i] for i in range(8, 17)]
+    for case in range(10):
+        groups.note((6, 0, case, 1.0))  # all are always right: none would be left, so that all come
+    assert {order[i] for i in range(16, 24)} <= set(range(10))
+
+
 @pytest.mark.parametrize(
     ("curriculum", "said"),
     [
         ({}, "it changes nothing; name drop, or an order"),
         ({"unknown": "drop", "re_estimate": 2}, "re_estimate renews what drop and order go by"),
+        (
+            {"pass_rates": None, "drop": "always"},
+            "no pass_rates are named; name the file, or set re_estimate",
+        ),
+        ({"pass_rates": None, "drop": "never", "re_estimate": 2, "unknown": "drop"}, "and unknown is drop"),
         ({"order": "easy"}, "easy-to-hard"),
         ({"drop": ["sometimes"]}, "'always' or 'never'"),
         ({"drop": "always", "re_estimate": 0}, "greater than or equal to 1"),

@@ -196,6 +196,10 @@ def test_healthy_training_rings_nothing() -> None:
     assert not [name for name, judge in RULES.items() if judge(healthy)]
     solved = history(monitor__one_answer=1.0, monitor__one_truth=0.98)  # one class in the data: no reproach
     assert not [name for name, judge in RULES.items() if judge(solved)]
+    seated = history(monitor__flat_groups=0.99, seats__taken=0.4)  # demonstrations teach in the flat groups
+    assert not [name for name, judge in RULES.items() if judge(seated)]
+    idle = RULES["flat groups"](history(monitor__flat_groups=0.99, seats__taken=0.001))
+    assert idle is not None and "and no demonstration took a seat" in idle
 
 
 def test_an_alarm_is_written_once_also_across_a_resume(tmp_path: Path) -> None:

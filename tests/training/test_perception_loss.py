@@ -31,16 +31,20 @@ from vrft_aug.training.augmentations.masked_pictures import masked_pixels, pictu
 from vrft_aug.training.augmentations.perception_loss import (
     perception_term,
     visual_dependence,
+    weights_of_completions,
     weights_of_tokens,
 )
 from vrft_aug.training.augmentations.visual_terms import VisualTerms, as_the_loss
 from vrft_aug.training.policy_trainer import PolicyTrainer
 from vrft_aug.training.prefix_sharing import enable_prefix_sharing
+from vrft_aug.training.stage_settings import accumulation as micro_batches
 
 PROMPTS, G, C, SEED = 8, 4, 9, 3
 LOUD = PerceptionLoss(weight=0.5, entropy=0.2, bound=2.0)  # so that a wrong term shows
 THROUGH = LOUD.model_copy(update={"masked_gradient": True})
 HALF = TokenWeights(share=0.5, rest=0.25)
+COMPLETIONS = TokenWeights(completions=0.6)
+BOTH = TokenWeights(share=0.5, rest=0.25, completions=0.6)
 ALL_TOKENS = TokenWeights()
 
 
@@ -135,7 +139,7 @@ def plain_gradient(folder: Path, visual: VisualTerms, lora: bool) -> torch.Tenso
     model.train()
     rewards = torch.tensor(reward(list(drawn()))).view(PROMPTS, G)
     advantages = (rewards - rewards.mean(1, keepdim=True)) / (rewards.std(1, keepdim=True) + 1e-4)
-    losses = []
+    losses, least, found_means = [], visual.weights.completions, []
     for number, completion in enumerate(drawn()):
         row = rows()[number // G]
         content = [{"type": "image"} for _ in row["images"]]
@@ -152,6 +156,7 @@ def plain_gradient(folder: Path, visual: VisualTerms, lora: bool) -> torch.Tenso
             masked, entropy_masked = plain_scores(model, inputs, blanked, completion)
         ratio = (masked - true).exp()
         divergence = ratio - ratio.log() - 1
+        found_means.append(float(divergence.detach().mean()))
         weights = torch.ones(len(completion))
         if visual.weights.share < 1:
             count = int(np.ceil(len(completion) * visual.weights.share))
@@ -159,11 +164,18 @@ def plain_gradient(folder: Path, visual: VisualTerms, lora: bool) -> torch.Tenso
             best = sorted(range(len(found)), key=lambda place: -found[place])[:count]
             weights = torch.tensor([1.0 if t in best else visual.weights.rest for t in range(len(found))])
         loss = -(true - true.detach()).exp() * advantages.flatten()[number] * weights
+        gained = torch.zeros(())
         if own.weight:
             bounded = torch.minimum(divergence, torch.tensor(own.bound))
-            loss = loss - own.weight * bounded + own.entropy * (entropy + entropy_masked)
-        losses.append(loss)
-    torch.cat(losses).mean().backward()  # type: ignore[no-untyped-call]
+            gained = own.entropy * (entropy + entropy_masked) - own.weight * bounded
+        losses.append((loss, gained))
+    means = np.array(found_means).reshape(PROMPTS, G)
+    lowest, highest = means.min(1, keepdims=True), means.max(1, keepdims=True)
+    shares = (means - lowest) / (highest - lowest)
+    shaped = (least + (1 - least) * shares / shares.mean(1, keepdims=True)).flatten().tolist()
+    torch.cat(
+        [loss * factor + gained for (loss, gained), factor in zip(losses, shaped, strict=True)]
+    ).mean().backward()  # type: ignore[no-untyped-call]
     return flat_gradient(model)
 
 
@@ -189,7 +201,8 @@ SETTINGS = {
     "perception": (LOUD, ALL_TOKENS),
     "through both": (THROUGH, ALL_TOKENS),
     "weights": (PerceptionLoss(), HALF),
-    "all": (THROUGH, HALF),
+    "completions": (PerceptionLoss(), COMPLETIONS),
+    "all": (THROUGH, BOTH),
 }
 
 
@@ -270,6 +283,28 @@ def test_dependence_is_of_the_ratio_and_never_infinite() -> None:
     assert true.grad[0].tolist() == pytest.approx([0, np.exp(-1) - 1, 0, 0], abs=1e-6)
 
 
+def test_completions_are_weighed_within_their_group_and_the_mean_is_one() -> None:
+    dependence = torch.tensor([[0.1, 0.3], [0.4, 0.4], [1.0, 9.0], [0.5, 0.5], [0.5, 0.5], [7.0, 7.0]])
+    mask = torch.tensor([[1, 1], [1, 1], [1, 0], [1, 1], [1, 1], [0, 0]])
+    group = torch.tensor([4, 4, 4, 1, 1, 1])
+    weights = weights_of_completions(dependence, mask, group, least=0.4)
+    # Means 0.2, 0.4, 1.0: shares 0, 0.25, 1 of mean 5/12. Where all are alike, or none is left, 1.
+    assert weights.tolist() == pytest.approx([0.4, 0.4 + 0.6 * 0.6, 0.4 + 0.6 * 2.4, 1, 1, 1])
+    assert weights[:3].mean() == pytest.approx(1.0)
+    order = torch.tensor([5, 2, 0, 3, 1, 4])  # wherever they stand
+    again = weights_of_completions(dependence[order], mask[order], group[order], least=0.4)
+    assert torch.equal(again, weights[order])
+
+
+def test_a_micro_batch_that_cuts_groups_is_refused_where_they_are_compared() -> None:
+    stage = StageConfig.model_validate(
+        {**GRPO, "token_weights": {"completions": 0.9}, "trainer": {"gradient_accumulation_steps": 4}}
+    )
+    with pytest.raises(UserError, match="micro-batches of 2 cut groups of 4; set trainer"):
+        micro_batches(stage)
+    assert micro_batches(stage.model_copy(update={"trainer": {"gradient_accumulation_steps": 2}})) == 2
+
+
 def test_weights_are_of_each_row_alone() -> None:
     dependence = torch.tensor([[0.1, 0.9, 0.5, 0.0], [0.2, 0.2, 0.2, 9.0]])
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
@@ -323,7 +358,7 @@ def test_pictures_are_known_by_case_and_place_in_any_layout() -> None:
 # Recipes and runs -----------------------------------------------------------------------------------------
 
 ON: dict[str, Any] = {
-    **GRPO, "steps": 4, "token_weights": {"share": 0.4},
+    **GRPO, "steps": 4, "token_weights": {"share": 0.4, "completions": 0.8},
     "perception_loss": {"weight": 0.5, "masked_gradient": True},
 }  # fmt: skip
 
@@ -337,6 +372,8 @@ ON: dict[str, Any] = {
         ({"perception_loss": {"mask_share": 0}}, "greater than 0"),
         ({"token_weights": {"share": 0}}, "greater than 0"),
         ({"token_weights": {"rest": 1}}, "less than 1"),
+        ({"token_weights": {"completions": 0}}, "greater than 0"),
+        ({"method": "sft", "token_weights": {"completions": 0.9}}, "token_weights is what grpo alone can"),
     ],
 )
 def test_wrong_settings_are_refused(changed: dict[str, Any], message: str) -> None:

@@ -51,6 +51,16 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[int, ...]]] = {
         {},
         (2,),
     ),
+    "curriculum that is renewed, completion weights": (
+        {
+            **FIVE,
+            "steps": 6,
+            "curriculum": {"drop": ["always"], "order": "easy-to-hard", "re_estimate": 1},
+            "token_weights": {"completions": 0.8},
+        },
+        {},
+        (2, 4),
+    ),
     "checkpointing": (
         {**FIVE, "trainer": {"learning_rate": 0.001, "gradient_checkpointing": True}},
         {},

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vrft_aug.cli.common import AsJson, Overrides, print_json
 from vrft_aug.cli.launched import ProcessesOption, is_done, start_if_asked
+from vrft_aug.errors import UserError
 from vrft_aug.files import check_place
+
+if TYPE_CHECKING:
+    from vrft_aug.evaluation.look.look_report import Look
+    from vrft_aug.policy.endpoint import Endpoint
 
 
 def look(
     source: Annotated[
-        str, typer.Argument(metavar="RUN_OR_MODEL", help="A run, a model folder or a hub name.")
-    ],
+        str | None, typer.Argument(metavar="RUN_OR_MODEL", help="A run, a model folder or a hub name.")
+    ] = None,
     overrides: Overrides = None,
     recipe: Annotated[str | None, typer.Option(help="What to ask; a run has its own.")] = None,
     task: Annotated[
@@ -29,30 +34,37 @@ def look(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many cases.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the figures as JSON.")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="Of an OpenAI-compatible server, instead of a run.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="What the server calls the model.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests to the server at once.")] = 8,
+    key_env: Annotated[
+        str, typer.Option(help="The variable that holds the server's key.")
+    ] = "OPENAI_API_KEY",
+    cache: Annotated[
+        Path | None, typer.Option(help="For the server's replies; default: ~/.cache/vrft-aug/endpoint.")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no replies.")] = False,
     as_json: AsJson = False,
     processes: ProcessesOption = None,
 ) -> None:
     """Does it look? Answers to true, blank, exchanged, blurred and masked pictures; writes RUN/look.json."""
     check_place(output)
+    changes = list(overrides or ())
+    asked = {"task": task, "views": view, "limit": limit, "output": output}
+    if endpoint is not None or model is not None:
+        if source is not None:  # a server has no folder: all arguments are overrides
+            changes.insert(0, source)
+        server = _server(endpoint, model, recipe, processes, key_env, cache, no_cache)
+        from vrft_aug.experiments.look_run import look_endpoint
+        from vrft_aug.recipe.file import load_recipe
 
-    from vrft_aug.experiments.look_run import look_path
-    from vrft_aug.recipe.file import load_recipe
-
-    changes = overrides or ()
-    own = recipe is None and not changes
-    given = None if own else load_recipe(recipe or source, changes)
-    if processes is not None:
-        from vrft_aug.evaluation.evaluate import own_recipe
-
-        start_if_asked(processes, (given or own_recipe(source)).model)
-    found = look_path(
-        source,
-        given,
-        task=task,
-        views=view,
-        limit=limit,
-        output=output,
-    )
+        found = look_endpoint(server, load_recipe(recipe or "", changes), concurrency=concurrency, **asked)
+    elif source is None:
+        raise UserError("expected a run, a model folder or a hub name, or --endpoint URL --model NAME")
+    else:
+        found = _of_model(source, recipe, changes, processes, asked)
     if is_done():
         return
     if as_json:
@@ -72,3 +84,39 @@ def look(
     for note in found.notes:
         console.print(f"note: {note}", markup=False, highlight=False, style="yellow")
     console.print(how_asked(found), markup=False, highlight=False)
+
+
+def _of_model(
+    source: str, recipe: str | None, changes: list[str], processes: int | None, asked: dict[str, Any]
+) -> Look:
+    from vrft_aug.experiments.look_run import look_path
+    from vrft_aug.recipe.file import load_recipe
+
+    given = load_recipe(recipe or source, changes) if recipe is not None or changes else None
+    if processes is not None:
+        from vrft_aug.evaluation.evaluate import own_recipe
+
+        start_if_asked(processes, (given or own_recipe(source)).model)
+    return look_path(source, given, **asked)
+
+
+def _server(
+    url: str | None,
+    model: str | None,
+    recipe: str | None,
+    processes: int | None,
+    key_env: str,
+    cache: Path | None,
+    no_cache: bool,
+) -> Endpoint:
+    """The model behind a server; UserError where what goes with it is missing, or does not go with it."""
+    if url is None or model is None:
+        raise UserError("--endpoint URL and --model NAME go together; give both for a model on a server")
+    if recipe is None:
+        raise UserError("--endpoint needs --recipe, which says what to ask the model")
+    if processes is not None:
+        raise UserError("--processes is for a model that runs here; a server takes --concurrency N")
+    from vrft_aug.evaluation.remote import default_cache
+    from vrft_aug.policy.endpoint import Endpoint
+
+    return Endpoint(url, model, key_env, None if no_cache else cache or default_cache())

@@ -9,6 +9,7 @@ import typer
 
 from vrft_aug.cli.common import Overwrite
 from vrft_aug.errors import UserError
+from vrft_aug.files import check_place
 
 
 def study(
@@ -24,6 +25,10 @@ def study(
         "runs/cells"
     ),
     overwrite: Overwrite = False,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page of what has finished; run nothing."),
+    ] = None,
 ) -> None:
     """Train the cells of a study, and say what each factor does, alone and with others."""
     from vrft_aug.experiments.study.study_file import load_study, shipped_studies
@@ -34,11 +39,18 @@ def study(
         return
     if source is None:
         raise UserError(f"no study is named; expected a YAML file or one of {', '.join(shipped_studies())}")
+    if markdown is not None and (dry or slurm or overwrite):
+        raise UserError("--markdown writes what has finished and runs nothing; leave the other options out")
+    check_place(markdown)
     loaded = load_study(source)
 
-    from vrft_aug.experiments.study.study_run import Places, dry_run, run_study
+    from vrft_aug.experiments.study.study_run import Places, dry_run, run_study, write_measured
 
     places = Places(output or Path("runs/studies") / loaded.name, runs)
+    if markdown is not None:
+        write_measured(loaded, places, markdown)
+        typer.echo(f"wrote {markdown}")
+        return
     if dry:
         for line in dry_run(loaded, places):
             typer.echo(line)

@@ -1,25 +1,30 @@
-"""Evaluation of a model behind an OpenAI-compatible server: with the prompts, parser and metrics of any."""
+"""Evaluation and look of a model behind an OpenAI-compatible server: as of any, by what it writes."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from rich.console import Console
 
 from vrft_aug.evaluation.blind import asks_blind, blanked
+from vrft_aug.evaluation.look.look_report import VIEW_TITLES, Look
+from vrft_aug.evaluation.look.looking import look_by
 from vrft_aug.evaluation.measure import Source, Written, measure_rollouts
 from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.evaluation.report_data import Report
 from vrft_aug.nouns import Case, Prompt, Rollout
 from vrft_aug.perception.limited_pictures import with_limits
 from vrft_aug.perception.model_view import model_view
+from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.policy.ask_all import CONCURRENCY, ask_all
 from vrft_aug.policy.endpoint import Endpoint, Reply
 from vrft_aug.policy.thinking import whole_completion
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.tasks.frames import case_frame
+from vrft_aug.tasks.look_views import LookSet, View
 from vrft_aug.tasks.taskset import evaluation_taskset, without_knowledge
 
 
@@ -75,6 +80,34 @@ def evaluate_endpoint(endpoint: Endpoint, recipe: Recipe, concurrency: int = CON
         [_rollout(one, opened) for (one,) in untold] or None,
     )
     return measure_rollouts(recipe, taskset, written, source)
+
+
+def look_remote(endpoint: Endpoint, recipe: Recipe, wanted: LookSet, concurrency: int = CONCURRENCY) -> Look:
+    """Ask a remote model greedily for every view, as `looking.look_at` asks one that is here.
+
+    All that a look measures rests on what is written, so that nothing is missing. `wanted` words coordinates
+    as the model does, see `remote_space`. Raises UserError where the server fails for good.
+    """
+    view = model_view(recipe.model.model_copy(update={"name": endpoint.model}))
+    source, longest = Source(f"{endpoint.model} at {endpoint.base_url}"), recipe.evaluation.max_new_tokens
+    opened = False
+
+    def greedy(prompt: Prompt) -> Reply:
+        return _reply(endpoint, prompt, longest, 0.0, None)
+
+    def ask(which: View, prompts: Sequence[Prompt]) -> Sequence[Rollout]:
+        nonlocal opened
+        limited = with_limits(prompts, recipe.model, view)
+        replies = list(ask_all(f"asking: {VIEW_TITLES[which].lower()}", greedy, limited, concurrency))
+        opened = opened or any(reply.opened for reply in replies)  # by the true pictures, which come first
+        return [_rollout(reply, opened) for reply in replies]
+
+    return look_by(ask, recipe, wanted, source, view.frame)
+
+
+def remote_space(endpoint: Endpoint, recipe: Recipe) -> BoxSpace:
+    """Which pixels a remote model speaks of, by its name and the recipe's `model` settings."""
+    return model_view(recipe.model.model_copy(update={"name": endpoint.model})).space
 
 
 def _reply(

@@ -11,8 +11,11 @@ from vrft_aug.errors import UserError, nearest
 from vrft_aug.evaluation.evaluate import judged_model, own_recipe
 from vrft_aug.evaluation.look.look_report import Look, save_look
 from vrft_aug.evaluation.look.looking import look_at
+from vrft_aug.evaluation.remote import look_remote, remote_space
 from vrft_aug.evaluation.several import on_task
 from vrft_aug.perception.spaces import BoxSpace
+from vrft_aug.policy.ask_all import CONCURRENCY
+from vrft_aug.policy.endpoint import Endpoint
 from vrft_aug.policy.load import load_policy
 from vrft_aug.policy.together import in_each, join
 from vrft_aug.processes import processes
@@ -40,13 +43,8 @@ def look_path(
     """
     own = recipe is None
     recipe = recipe or own_recipe(source)
-    if task is not None and task not in recipe.tasks:
-        raise UserError(
-            f"recipe {recipe.name!r} has no task {task!r}{nearest(task, recipe.tasks)}; it has "
-            f"{', '.join(recipe.tasks)}"
-        )
     own = own and task in (None, recipe.evaluation.task)
-    recipe = on_task(recipe, task or recipe.evaluation.task)
+    recipe = _on_known_task(recipe, task)
     chosen = _views(views)
     wanted = _wanted(recipe, BoxSpace("processed"), limit, chosen)
     config, run = judged_model(source, recipe), Path(source).expanduser()
@@ -63,6 +61,34 @@ def look_path(
         if own:
             write_report(run)
     return look
+
+
+def look_endpoint(
+    endpoint: Endpoint,
+    recipe: Recipe,
+    *,
+    task: str | None = None,
+    views: Sequence[str] | None = None,
+    limit: int | None = None,
+    concurrency: int = CONCURRENCY,
+    output: Path | None = None,
+) -> Look:
+    """Look at a model behind a server; raises UserError as `look_path`, and where the server fails."""
+    recipe = _on_known_task(recipe, task)
+    wanted = _wanted(recipe, remote_space(endpoint, recipe), limit, _views(views))
+    look = look_remote(endpoint, recipe, wanted, concurrency)
+    if output is not None:
+        save_look(look, output)
+    return look
+
+
+def _on_known_task(recipe: Recipe, task: str | None) -> Recipe:
+    if task is not None and task not in recipe.tasks:
+        raise UserError(
+            f"recipe {recipe.name!r} has no task {task!r}{nearest(task, recipe.tasks)}; it has "
+            f"{', '.join(recipe.tasks)}"
+        )
+    return on_task(recipe, task or recipe.evaluation.task)
 
 
 def _wanted(recipe: Recipe, space: BoxSpace, limit: int | None, views: Sequence[View] | None) -> LookSet:

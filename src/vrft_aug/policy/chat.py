@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from vrft_aug.data.picture_on_demand import PictureOnDemand
 from vrft_aug.nouns import Message, Prompt
 from vrft_aug.policy.load import Policy
 from vrft_aug.policy.thinking import render
@@ -12,7 +13,16 @@ from vrft_aug.policy.thinking import render
 
 def chat_with_images(prompt: Prompt) -> list[Message]:
     """The messages of a prompt with the opened pictures in their image parts."""
-    images = iter([ref.open() for ref in prompt.images])
+    return _with_images(prompt, [ref.open() for ref in prompt.images])
+
+
+def chat_on_demand(prompt: Prompt) -> list[Message]:
+    """The same with pictures that are opened when somebody looks at them: some are processed already."""
+    return _with_images(prompt, list(map(PictureOnDemand, prompt.images)))
+
+
+def _with_images(prompt: Prompt, opened: Sequence[Any]) -> list[Message]:
+    images = iter(opened)
     return [
         {
             **message,

@@ -24,6 +24,7 @@ from vrft_aug.tasks.label_coverage import refuse_unused_labels
 from vrft_aug.tasks.look_probe import look_probe
 from vrft_aug.tasks.pictures_needed import refuse_without_pictures
 from vrft_aug.tasks.taskset import TaskSet, load_taskset, stage_scorer
+from vrft_aug.tasks.teacher_boxes import boxes_note, teacher_boxes
 from vrft_aug.training.augmentations.curriculum import curriculum_notes
 
 SHOWN = 5  # constant answers that are printed, the best first
@@ -89,6 +90,9 @@ def check_all(recipe: Recipe, output: Path, decode: bool = False) -> tuple[list[
         if stage.curriculum is not None:
             told = tuple(Note(sentence) for sentence in curriculum_notes(stage, own))
             parts[-len(own)] = replace(parts[-len(own)], notes=(*parts[-len(own)].notes, *told))
+        if shown := teacher_boxes(recipe, stage, own):
+            drawn = Note(boxes_note(stage, own, shown))
+            parts[-len(own)] = replace(parts[-len(own)], notes=(*parts[-len(own)].notes, drawn))
         tasksets.append(tuple(own))
         look_probe(recipe, stage, space)  # refuses what a look monitor could not be asked
     wanted = recipe.evaluation

@@ -21,10 +21,13 @@ class PerceptionLoss(Strict):
 
 
 class TokenWeights(Strict):
-    """Which tokens the advantage counts for: those that depend on the picture (VPPO)."""
+    """What the advantage counts for: tokens, and completions, that depend on the picture (VPPO)."""
 
     share: float = Field(default=1.0, gt=0, le=1)  # of a completion's tokens that count in full; 1 is off
     rest: float = Field(default=0.0, ge=0, lt=1)  # the weight of the others
+    # the weight of the completion of each group that depends least on the picture; the others get more by
+    # their mean dependence, so that the mean is 1; 1 is off
+    completions: float = Field(default=1.0, gt=0, le=1)
 
 
 Distortion = Literal["noise", "blur", "brightness", "contrast"]  # see training/augmentations/distortions.py

@@ -151,10 +151,10 @@ class StageConfig(Strict):
             if self.method != "grpo":
                 raise ValueError(f"teacher is what grpo alone can; the method is {self.method}")
             parts = (self.injection, *(part.injection for part in self.mix.values()))
-            if not any(injection.dropout for injection in parts):
+            if not self.teacher.boxes and not any(injection.dropout for injection in parts):
                 raise ValueError(
                     "teacher pulls prompts without knowledge, of which there are none: set "
-                    "injection.dropout, the share of them"
+                    "injection.dropout, the share of them, or teacher.boxes"
                 )
         if self.mix and self.method != "grpo":
             raise ValueError(f"mix is what grpo alone can; the method is {self.method}")
@@ -174,7 +174,8 @@ class StageConfig(Strict):
     @property
     def masks_pictures(self) -> bool:
         """Whether a step takes a pass over masked pictures."""
-        return self.perception_loss.weight > 0 or self.token_weights.share < 1
+        weights = self.token_weights
+        return self.perception_loss.weight > 0 or weights.share < 1 or weights.completions < 1
 
     @property
     def noisy_members(self) -> int:

@@ -14,6 +14,8 @@ from vrft_aug.policy.adapters import lora_config
 from vrft_aug.policy.chat import eos_token_ids
 from vrft_aug.policy.load import Policy
 from vrft_aug.policy.thinking import opened_thinking
+from vrft_aug.policy.together import once_for_all
+from vrft_aug.processes import is_main
 from vrft_aug.recipe.seats_config import Seats
 from vrft_aug.run.layout import ROLLOUTS
 from vrft_aug.tasks.demonstrations import with_demonstrations
@@ -21,8 +23,10 @@ from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.pass_rates import is_right
 from vrft_aug.tasks.taskset import stage_scorer
 from vrft_aug.training.augmentations.curriculum import (
+    GroupsSeen,
+    Noted,
     curriculum_notes,
-    logged_groups,
+    noted_in,
     stage_order,
     stage_rates,
 )
@@ -73,11 +77,13 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
     log = RunLog(stage.name, job.run, buffer)
     pictures = LoggerPictures(stage.name, job.tasksets, buffer)
     bar = ProgressBar(stage.name, stage.steps, job.console)
-    order = _order(job, row_scorer, (steps, prompts, rounds))
+    renews = stage.curriculum is not None and stage.curriculum.re_estimate is not None
+    seen = GroupsSeen(once_for_all(partial(_noted, job, row_scorer)) if renews else ())
+    order = _order(job, mixture, (steps, prompts, rounds), seen)
     visual = (
         VisualTerms(stage.perception_loss, stage.token_weights, job.seed) if stage.masks_pictures else None
     )
-    teacher = PrivilegedTeacher(stage.teacher, policy, mixture) if stage.teacher.weight else None
+    teacher = PrivilegedTeacher(stage.teacher, policy, mixture, job.shown) if stage.teacher.weight else None
     vllm = VllmRollouts(stage, job.model, policy) if stage.rollouts.engine == "vllm" else None
     signal = StopSignal(stage.name, steps)
     trainer = PolicyTrainer(
@@ -85,7 +91,7 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
         visual=visual,
         teacher=teacher,
         vllm=vllm,
-        reward_funcs=reward_function(row_scorer, thresholds, stage.name, buffer),
+        reward_funcs=reward_function(row_scorer, thresholds, stage.name, buffer, seen if renews else None),
         args=settings,
         train_dataset=CaseDataset(order, row_of),
         processing_class=policy.processor,
@@ -148,29 +154,34 @@ def _dropped(job: StageJob, mixture: Mixture) -> frozenset[int]:
     return frozenset(range(sum(mixture.sizes))) - kept
 
 
-def _order(job: StageJob, row_scorer: RowScorer, planned: tuple[int, int, int]) -> Sequence[int]:
-    """The rows in training order; with a curriculum what it does is told, and may be renewed from the log."""
-    stage, mixture, (steps, prompts, rounds) = job.stage, row_scorer.mixture, planned
-    if stage.curriculum is not None:
-        for sentence in curriculum_notes(stage, job.tasksets):
-            job.console.print(f"{stage.name}: {sentence}", markup=False, highlight=False, soft_wrap=True)
-    places = {
+def _noted(job: StageJob, row_scorer: RowScorer) -> list[Noted]:
+    """What an interrupted run has logged of this stage, for rates that are renewed."""
+    mixture = row_scorer.mixture
+    rows = {
         (mixture.task(row), mixture.case(row).id): row
-        for part in range(len(mixture.tasksets) if stage.curriculum is not None else 0)
+        for part in range(len(mixture.tasksets))
         for row in mixture.rows(part)
     }
 
     def place_of(task: str, case: str) -> tuple[int, int] | None:
-        row = places.get((task, case))
+        row = rows.get((task, case))
         return mixture.place(row) if row is not None else None
 
     def share_right(line: Any) -> float:
-        row = places[line["task"], line["case"]]
+        row = rows[line["task"], line["case"]]
         task, case = mixture.tasksets[mixture.place(row)[0]].task, mixture.case(row)
         rollout = Rollout(line["completion"], line["tokens"], line["finished"])
         return is_right(parse(rollout, task, row_scorer.frame_of(row), case), case, task)
 
-    seen = logged_groups(job.run / ROLLOUTS, stage.name, place_of, share_right)
+    return noted_in(job.run / ROLLOUTS, job.stage.name, place_of, share_right)
+
+
+def _order(job: StageJob, mixture: Mixture, planned: tuple[int, int, int], seen: GroupsSeen) -> Sequence[int]:
+    """The rows in training order; with a curriculum what it does is told, and may be renewed by `seen`."""
+    stage, (steps, prompts, rounds) = job.stage, planned
+    if stage.curriculum is not None and is_main():
+        for sentence in curriculum_notes(stage, job.tasksets):
+            job.console.print(f"{stage.name}: {sentence}", markup=False, highlight=False, soft_wrap=True)
     dropout = [part.injection.dropout for part in stage.parts()]
 
     def untold(order: list[int], seed: int) -> list[int]:

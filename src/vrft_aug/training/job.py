@@ -20,6 +20,7 @@ from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.run.layout import PARAMETERS, TENSORBOARD
 from vrft_aug.tasks.look_probe import Probe
 from vrft_aug.tasks.taskset import TaskSet
+from vrft_aug.tasks.teacher_boxes import Shown
 from vrft_aug.training.monitoring.loggers import keep_tensorboard
 from vrft_aug.training.monitoring.progress import ProgressBar, RunLog
 from vrft_aug.training.processes.sharding import is_engine, whole_model
@@ -39,6 +40,7 @@ class StageJob:
     console: Console
     parallel: ParallelConfig = ONE_EACH
     probe: Probe | None = None  # what the look monitor asks
+    shown: Shown = ()  # boxes that the teacher sees, of every part
 
 
 @dataclass(frozen=True)

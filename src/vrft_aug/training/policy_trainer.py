@@ -37,7 +37,7 @@ from vrft_aug.policy.together import gather_all
 from vrft_aug.processes import process_index
 from vrft_aug.training.augmentations.privileged_teacher import PrivilegedTeacher
 from vrft_aug.training.augmentations.seats import SeatTaker
-from vrft_aug.training.augmentations.visual_terms import ROW, VisualTerms, loss_mask
+from vrft_aug.training.augmentations.visual_terms import MEMBERS, ROW, VisualTerms, loss_mask
 from vrft_aug.training.micro_batches import deal_groups, loss_share
 from vrft_aug.training.monitoring.sampler_monitor import row_differences, step_figures
 from vrft_aug.training.order import round_keys
@@ -86,6 +86,7 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
             output = super()._generate_and_score_completions(inputs)
         if self._visual is not None:
             output[ROW] = torch.tensor([row[ROW] for row in inputs])
+            output[MEMBERS] = torch.arange(len(inputs)) // self.num_generations
         if self._teacher is not None:
             self._teacher.listen(self, inputs, output)
         return output
@@ -103,7 +104,8 @@ class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         steps, rest = divmod(self.args.steps_per_generation, self.args.gradient_accumulation_steps)
-        if not self.model.training or rest or steps <= 1:
+        weighed = self._visual is not None and self._visual.weights.completions < 1  # within whole groups
+        if not self.model.training or rest or (steps <= 1 and not weighed):
             return super()._prepare_inputs(generation_batch)
         deal = partial(deal_groups, generations=self.num_generations, steps=steps)
         with swapped(grpo_trainer, "shuffle_sequence_dict", deal):

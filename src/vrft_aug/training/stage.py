@@ -18,6 +18,7 @@ from vrft_aug.run.layout import ALARMS, METRICS, ROLLOUTS, stage_model
 from vrft_aug.run.logs import cut_back
 from vrft_aug.tasks.look_probe import look_probe
 from vrft_aug.tasks.taskset import TaskSet
+from vrft_aug.tasks.teacher_boxes import teacher_boxes
 from vrft_aug.training.checkpoints import keep_only, last_checkpoint, publish_model
 from vrft_aug.training.job import StageJob, run_trainer
 from vrft_aug.training.order import stage_seed
@@ -52,6 +53,7 @@ def train_stage(
         console=console,
         parallel=recipe.parallel,
         probe=look_probe(recipe, stage, policy.space),
+        shown=teacher_boxes(recipe, stage, tasksets),
     )
     built = METHODS[stage.method](policy, job)
     try:

@@ -181,4 +181,10 @@ def accumulation(stage: StageConfig) -> int:
             f"{stage.place}.trainer.gradient_accumulation_steps is {steps!r}; "
             f"expected a divisor of {what} ({batch})"
         )
+    if stage.token_weights.completions < 1 and batch // steps % stage.generations:
+        raise UserError(
+            f"{stage.place}.token_weights.completions compares the completions of a group, but micro-batches "
+            f"of {batch // steps} cut groups of {stage.generations}; set trainer.gradient_accumulation_steps "
+            f"to a divisor of {batch // stage.generations}"
+        )
     return steps

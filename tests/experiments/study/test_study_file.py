@@ -58,6 +58,10 @@ def test_one_at_a_time_chosen_cells_and_dropped_stages(tmp_path: Path) -> None:
     study = load_study(save(tmp_path, {"factors": dropped}))
     stages = {cell.levels: cell.recipe.stages for cell in study_cells(study, tmp_path)}
     assert [(stage.name, stage.steps) for stage in stages["off",]] == [("grade", 50)]
+    everywhere = load_study(save(tmp_path, {"drop": ["localise"]}))
+    assert {
+        cell.recipe.stages[0].name for cell in study_cells(everywhere, tmp_path) if cell.recipe.stages
+    } == {"grade"}
     assert [stage.name for stage in stages["on",]] == ["localise", "grade"]
 
 

@@ -92,8 +92,8 @@ def _recipe(study: Study, levels: Levels, seed: int) -> Recipe:
         overrides += override_lines(level.set)
     try:
         recipe = load_recipe(study.recipe, [*overrides, f"seed={seed}", f"name={NAME}"])
-        for level in chosen:
-            recipe = _without(recipe, level.drop)
+        for dropped in (study.drop, *(level.drop for level in chosen)):
+            recipe = _without(recipe, dropped)
         for level in chosen:
             if level.arm is not None:
                 recipe = DERIVED[level.arm](recipe)

@@ -38,6 +38,7 @@ class Study(Strict):
     question: str = ""  # in words, for the page
     recipe: str  # shipped, or a file beside the study
     set: Overrides = Field(default_factory=dict)  # of all cells
+    drop: tuple[str, ...] = ()  # stages of the recipe that no cell has
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(default=(0,), min_length=1)
     # factor -> level -> what it is; the first level is what the others are held against
     factors: dict[str, dict[str, Level]] = Field(min_length=1)
@@ -45,6 +46,7 @@ class Study(Strict):
     # first; or a list of {factor: level}, where a factor that is left out is at its first
     cells: Literal["full", "one-at-a-time"] | tuple[dict[str, str], ...] = "full"
     metrics: tuple[str, ...] = ()  # that effects are told of; else the task's headline
+    also: tuple[str, ...] = ()  # metrics that --markdown tells of those cells which have them
     slurm: dict[str, Any] = Field(default_factory=dict)  # submitit's settings under their own names
 
     @field_validator("seeds", mode="before")

@@ -16,6 +16,7 @@ from vrft_aug.experiments.study.local_cells import run_local
 from vrft_aug.experiments.study.slurm_cells import run_slurm
 from vrft_aug.experiments.study.study_file import Study
 from vrft_aug.files import write_text
+from vrft_aug.report.measured_study import Measured, measured_page
 from vrft_aug.report.run_data import read_run
 from vrft_aug.report.study_page import CellRun, write_study
 from vrft_aug.run.layout import EVALUATION
@@ -72,11 +73,10 @@ def run_study(study: Study, places: Places, jobs: int, slurm: bool, anew: bool, 
 
 def write_study_page(study: Study, cells: Sequence[Cell], failed: dict[Path, str], places: Places) -> Path:
     """The page and the tables of what has finished so far."""
-    runs: dict[Levels, dict[int, Report]] = {}
+    runs = _reports(cells)
     shown = []
     for cell in cells:
         if cell.finished:
-            runs.setdefault(cell.levels, {})[cell.seed] = load_report(cell.run / EVALUATION)
             shown.append(CellRun(cell.levels, cell.seed, cell.run))
         elif cell.run in failed:
             shown.append(CellRun(cell.levels, cell.seed, cell.run, failed[cell.run]))
@@ -84,6 +84,39 @@ def write_study_page(study: Study, cells: Sequence[Cell], failed: dict[Path, str
     return write_study(
         places.study, study.name, study.question, figures, shown, len({cell.run for cell in cells})
     )
+
+
+def write_measured(study: Study, places: Places, output: Path) -> None:
+    """A page in Markdown of what has finished, which says where nothing has; nothing is run.
+
+    Raises UserError for a cell that cannot be.
+    """
+    cells = study_cells(study, places.runs)
+    check_unchanged(cells, places.study, anew=False)
+    runs, finished = _reports(cells), {cell.run for cell in cells if cell.finished}
+    seconds = sum(CellRun((), 0, run).seconds for run in finished)
+    told = Measured(
+        name=study.name,
+        question=study.question,
+        recipe=study.recipe,
+        seeds=len(study.seeds),
+        planned=len({cell.run for cell in cells}),
+        finished=len(finished),
+        seconds=seconds,
+        figures=study_figures(study.levels(), runs, study.metrics) if runs else None,
+        also=study.also,
+        reports=runs,
+    )
+    write_text(output, measured_page(told))
+
+
+def _reports(cells: Sequence[Cell]) -> dict[Levels, dict[int, Report]]:
+    """The evaluations of the cells that have finished."""
+    runs: dict[Levels, dict[int, Report]] = {}
+    for cell in cells:
+        if cell.finished:
+            runs.setdefault(cell.levels, {})[cell.seed] = load_report(cell.run / EVALUATION)
+    return runs
 
 
 def check_unchanged(cells: Sequence[Cell], folder: Path, anew: bool) -> None:

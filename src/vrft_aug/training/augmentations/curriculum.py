@@ -1,12 +1,13 @@
 """A stage's cases by their pass rates: which are left out, what comes first, and how that is renewed.
 
-All of it is a function of the recipe, the file of pass rates and, where rates are renewed, of what the run
-has logged before: a resumed run trains on the same cases at the same steps. Free of torch.
+All of it is a function of the recipe, the file of pass rates and, where rates are renewed, of what the groups
+of the run have come to, which every process knows of all: a resumed run, and one of several processes, trains
+on the same cases at the same steps. Free of torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,6 @@ from typing import Any, overload
 
 from vrft_aug.data.notes import some
 from vrft_aug.errors import UserError
-from vrft_aug.processes import processes
 from vrft_aug.recipe.curriculum_config import Curriculum
 from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.run.logs import read_lines
@@ -50,7 +50,7 @@ class PartRates:
         Which cases come, and how often, does not depend on the order; of equally hard ones the order is that
         of the shuffle.
         """
-        kept = self.kept(wanted)
+        kept = self.kept(wanted) or list(range(self.cases))  # where renewed rates would leave none: all
 
         def of(rows: int, seed: int) -> list[int]:
             chosen = [kept[i] for i in case_order(len(kept), rows, seed)] if rows else []
@@ -69,6 +69,8 @@ def stage_rates(stage: StageConfig, tasksets: Sequence[TaskSet]) -> list[PartRat
     cases are unknown that must not be, and where none is left to train on.
     """
     wanted = _wanted(stage)
+    if wanted.pass_rates is None:
+        return [PartRates(len(taskset.cases), {}) for taskset in tasksets]
     found = load_pass_rates(Path(wanted.pass_rates))
     return [_part(stage, wanted, found, taskset)[0] for taskset in tasksets]
 
@@ -76,6 +78,11 @@ def stage_rates(stage: StageConfig, tasksets: Sequence[TaskSet]) -> list[PartRat
 def curriculum_notes(stage: StageConfig, tasksets: Sequence[TaskSet]) -> list[str]:
     """What the curriculum makes of each part, in sentences; raises UserError as `stage_rates` does."""
     wanted = _wanted(stage)
+    if wanted.pass_rates is None:
+        return [
+            f"curriculum: no pass rate is known at first; those of the run's own groups count from step "
+            f"{wanted.re_estimate} on, {wanted.order}"
+        ]
     found = load_pass_rates(Path(wanted.pass_rates))
     said = []
     for taskset in tasksets:
@@ -171,11 +178,6 @@ def stage_order(
     planned = partial(_planned, wanted, sizes, shares_)
     if wanted.re_estimate is None:
         return finish(planned(known, rows, seed), seed)
-    if processes().several:
-        raise UserError(
-            f"{stage.place}.curriculum.re_estimate reads the log of one process, but {processes().count} "
-            "train; leave it out, or train with one"
-        )
     rounds = -(-wanted.re_estimate // steps)
     return RenewedOrder(known, planned, rows, seed, rounds * prompts, rounds, steps, seen, finish)
 
@@ -249,25 +251,45 @@ class RenewedOrder(Sequence[int]):
         return self.finish(self.planned(renewed, left, seed)[: self.block], seed)
 
 
-def logged_groups(
+Noted = tuple[int, int, int, float]  # step, part, number of the case, and whether one completion was right
+
+
+class GroupsSeen:
+    """What the groups of a stage have come to: `seen` of `stage_order`.
+
+    Begun with what an interrupted run has logged, it is told of every completion since.
+    """
+
+    def __init__(self, noted: Iterable[Noted] = ()) -> None:
+        self._noted = list(noted)
+
+    def note(self, noted: Noted) -> None:
+        """Add a completion."""
+        self._noted.append(noted)
+
+    def __call__(self, last_step: int) -> list[Logged]:
+        """The groups up to and including a step, in the order in which they were drawn."""
+        groups: dict[tuple[int, int, int], list[float]] = {}
+        for step, part, number, right in self._noted:
+            if step <= last_step:
+                groups.setdefault((step, part, number), []).append(right)
+        return [Logged(part, number, sum(of) / len(of)) for (_, part, number), of in groups.items()]
+
+
+def noted_in(
     lines: Path,
     stage: str,
     place_of: Callable[[str, str], tuple[int, int] | None],
     right: Callable[[Any], float],
-) -> Seen:
-    """The groups of a run's rollouts.jsonl, as `seen` asks for them.
+) -> list[Noted]:
+    """The completions of a stage in a run's rollouts.jsonl, demonstrations apart.
 
     `place_of` gives part and number of a task's case, `right` how right the completion of a line is, 0 to 1.
     """
-
-    def seen(last_step: int) -> list[Logged]:
-        groups: dict[tuple[int, int, int], list[float]] = {}
-        for line in read_lines(lines):
-            if line.get("stage") != stage or line["step"] > last_step or line.get("demonstration"):
-                continue
-            place = place_of(line["task"], line["case"])
-            if place is not None:
-                groups.setdefault((line["step"], *place), []).append(right(line))
-        return [Logged(part, number, sum(of) / len(of)) for (_, part, number), of in groups.items()]
-
-    return seen
+    return [
+        (line["step"], *place, right(line))
+        for line in read_lines(lines)
+        if line.get("stage") == stage
+        and not line.get("demonstration")
+        and (place := place_of(line["task"], line["case"])) is not None
+    ]

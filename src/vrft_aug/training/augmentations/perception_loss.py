@@ -6,8 +6,9 @@ with r the masked probability over the true one, >= 0, without the vocabulary's 
 
 - `perception_term`: PAPO (arXiv 2507.06448). The divergence is maximised, up to a bound, and the entropies of
   both policies are kept from rising, by which the divergence could be bought without looking.
-- `weights_of_tokens`: VPPO (arXiv 2510.09285), its selection of tokens. Its reweighting of whole completions
-  is left out: it compares completions of a batch, and so would depend on how the batch is cut.
+- `weights_of_tokens`: VPPO (arXiv 2510.09285), its selection of tokens.
+- `weights_of_completions`: its weighting of whole completions. VPPO compares those of a batch; here those of
+  a group are compared, so that nothing depends on how a step is cut into micro-batches.
 """
 
 from __future__ import annotations
@@ -45,3 +46,26 @@ def weights_of_tokens(
     chosen = torch.arange(mask.shape[1], device=mask.device) < count
     weights = torch.full_like(dependence, rest, requires_grad=False)
     return weights.scatter(1, ranked, torch.where(chosen, 1.0, rest).to(weights))
+
+
+def weights_of_completions(
+    dependence: torch.Tensor, mask: torch.Tensor, group: torch.Tensor, least: float
+) -> torch.Tensor:
+    """Weights (B,): `least` for the completion of each group that depends least, with a mean of 1.
+
+    A completion's dependence is the mean over its tokens, brought to 0 to 1 within its group, s; its weight
+    is least + (1 - least) s / mean(s). Where all are equal each is 1, and so is one without tokens, which is
+    not compared. `group` (B,) numbers the groups, which are whole. Without gradients.
+    """
+    counted = mask.sum(dim=1)
+    means = (dependence.detach() * mask).sum(dim=1).double() / counted.clamp(min=1)
+    weights = torch.ones_like(means)
+    for number in group.unique():
+        members = (group == number) & (counted > 0)
+        if not members.any():
+            continue
+        own = means[members]
+        spread = own - own.min()
+        if spread.max() > 0:
+            weights[members] = least + (1 - least) * spread / spread.mean()
+    return weights.to(dependence)

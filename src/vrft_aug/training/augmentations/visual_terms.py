@@ -20,11 +20,13 @@ from vrft_aug.training.augmentations.masked_pictures import masked_pixels, pictu
 from vrft_aug.training.augmentations.perception_loss import (
     perception_term,
     visual_dependence,
+    weights_of_completions,
     weights_of_tokens,
 )
 from vrft_aug.training.prefix_sharing import PASSING, ROW_GROUPS
 
 ROW = "row"  # the field of a batch that says which case of the data a completion is of
+MEMBERS = "members"  # the field that numbers the group of each completion, among those of its process
 Scores = tuple[torch.Tensor, torch.Tensor, Any]  # log-probabilities and entropies (B, C), and what TRL adds
 
 
@@ -51,6 +53,11 @@ class VisualTerms:
         if self.weights.share < 1:
             weights = weights_of_tokens(dependence, mask, self.weights.share, self.weights.rest)
             inputs["advantages"] = inputs["advantages"][:, None] * weights
+        if self.weights.completions < 1:
+            group = inputs[MEMBERS].to(dependence.device)
+            whole = weights_of_completions(dependence, mask, group, self.weights.completions)
+            advantages = inputs["advantages"]
+            inputs["advantages"] = advantages * (whole if advantages.dim() == 1 else whole[:, None])
         entropy = true[1] + masked[1]
         self._note(dependence, true[1], masked[1], mask)
         if not self.perception.weight:

@@ -73,13 +73,17 @@ def one_answer(lines: Sequence[Line]) -> str | None:
 
 
 def flat_groups(lines: Sequence[Line]) -> str | None:
-    """No group has any variance, so nothing is learned."""
+    """No group has any variance, so nothing is learned; but for those where a demonstration took a seat."""
     share = _mean(lines[-WINDOW:], "monitor/flat_groups")
-    if share is None or share < ALIKE:
+    if share is None:
         return None
+    seated = _mean(lines[-WINDOW:], "seats/taken") or 0.0
+    if share - seated < ALIKE:
+        return None
+    without = " and no demonstration took a seat" if any("seats/taken" in line for line in lines) else ""
     return (
-        f"In {share:.0%} of the groups all completions earn the same: the steps teach nothing. The task may "
-        "be solved, too hard, or sampled without enough temperature."
+        f"In {share - seated:.0%} of the groups all completions earn the same{without}: the steps teach "
+        "nothing. The task may be solved, too hard, or sampled without enough temperature."
     )
 
 

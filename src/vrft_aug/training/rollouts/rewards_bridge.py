@@ -11,10 +11,12 @@ from vrft_aug.nouns import ABSTAINED, FailureReason, Rollout, Score
 from vrft_aug.policy.together import gather_all
 from vrft_aug.processes import is_main
 from vrft_aug.run.rollout_lines import line_of
+from vrft_aug.tasks.pass_rates import is_right
 from vrft_aug.training.mixture import Mixture, RowScorer, term_means
 from vrft_aug.training.monitoring.monitors import Judged, by_knowledge, monitor
 
-if TYPE_CHECKING:  # it imports transformers, which `vrft score` does not need
+if TYPE_CHECKING:  # the second imports transformers, which `vrft score` does not need
+    from vrft_aug.training.augmentations.curriculum import GroupsSeen
     from vrft_aug.training.thresholds import Thresholds
 
 
@@ -33,7 +35,11 @@ class RolloutBuffer:
 
 
 def reward_function(
-    row_scorer: RowScorer, thresholds: Thresholds, stage: str, buffer: RolloutBuffer
+    row_scorer: RowScorer,
+    thresholds: Thresholds,
+    stage: str,
+    buffer: RolloutBuffer,
+    groups: GroupsSeen | None = None,
 ) -> Callable[..., list[float]]:
     """The single reward function that TRL is given; it returns `Score.total` of every completion.
 
@@ -41,7 +47,8 @@ def reward_function(
     as `rewards/<term>`, the mean over the completions it applies to, every reason for a missing answer as
     `failures/<reason>`, a share of all completions, and in a stage of several tasks the mean total of each as
     `tasks/<task>`. What goes wrong in scoring stops the run. Each process scores its own completions; figures
-    and lines are of those of all, in the main process, and thresholds move by them, in every one.
+    and lines are of those of all, in the main process, and thresholds move by them, in every one, as does a
+    curriculum, whose `groups` are told of them.
     """
 
     def reward(
@@ -61,6 +68,12 @@ def reward_function(
         whole = gather_all(own)
         # What the policy did not say, demonstrations, is logged, and in no figure of the policy's.
         said = [(index, rollout, score) for index, rollout, score, seated in whole if not seated]
+        if groups is not None:
+            for index, _, score in said:
+                part, number = row_scorer.mixture.place(index)
+                task = row_scorer.mixture.tasksets[part].task
+                right = is_right(score.answer, row_scorer.mixture.case(index), task)
+                groups.note((trainer_state.global_step + 1, part, number, right))
         if is_main():
             # The rollouts of a step are made before it counts as done.
             buffer.lines += [
