@@ -166,3 +166,47 @@ def test_the_command_writes_what_a_curriculum_reads(random_policy: Path, tmp_pat
     assert again.exit_code == 0 and (tmp_path / "rates.json").read_bytes() == before  # the same rates
     told = json.loads(again.stdout)
     assert told["tasks"]["shade"]["cases"] == 10 and told["tasks"]["shade"]["said"][0].startswith("SFT first")
+
+
+def test_an_interrupted_probe_goes_on_to_the_same_rates(
+    random_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = shade_recipe(random_policy, GRPO)
+    save_recipe(recipe, tmp_path / "mine.yaml")
+    arguments = ["probe", str(tmp_path / "mine.yaml"), "--samples", "2", "--limit", "0"]
+    whole = [*arguments, "-o", str(tmp_path / "whole.json"), "--csv", str(tmp_path / "whole.csv")]
+    assert CliRunner().invoke(app, whole).exit_code == 0
+    assert not list(tmp_path.glob("*.part"))
+    stock, asked = probing.generate, list[int]()
+
+    def counted(policy: Any, prompts: list[Prompt], **settings: Any) -> Any:
+        if asked == [2, 2]:  # a batch of four completions is two cases
+            raise KeyboardInterrupt
+        asked.append(len(prompts))
+        return stock(policy, prompts, **settings)
+
+    again = [*arguments, "-o", str(tmp_path / "again.json"), "--csv", str(tmp_path / "again.csv")]
+    with monkeypatch.context() as patched:
+        patched.setattr(probing, "generate", counted)
+        assert CliRunner().invoke(app, again).exit_code != 0
+    part = tmp_path / "again.json.part"
+    assert len(part.read_text().splitlines()) == 1 + 4 and not (tmp_path / "again.json").exists()
+    other = CliRunner().invoke(app, [*again, "--samples", "4"])
+    assert other.exit_code == 2 and "samples is 2, now 4" in " ".join(other.output.split())
+    with part.open("a") as file:
+        file.write('{"task": "shade", "ca')  # killed while it wrote
+    left = list[int]()
+
+    def noted(policy: Any, prompts: list[Prompt], **settings: Any) -> Any:
+        left.append(len(prompts))
+        return stock(policy, prompts, **settings)
+
+    monkeypatch.setattr(probing, "generate", noted)
+    assert CliRunner().invoke(app, again).exit_code == 0
+    assert left == [2, 2, 2] and not part.exists()
+    for name in ("json", "csv"):
+        first, second = ((tmp_path / f"{one}.{name}").read_bytes() for one in ("whole", "again"))
+        assert first == second
+    table = (tmp_path / "whole.csv").read_text().splitlines()
+    assert table[0] == "task,stage,case,classes,right,samples,pass_rate,flat,unreadable" and len(table) == 11
+    assert table[1].startswith("shade,rewards,shades/train/0,dark,")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vrft_aug.cli.common import AsJson, Overrides, Overwrite, RecipeArgument, print_json
 from vrft_aug.errors import UserError
 from vrft_aug.files import check_place
+
+if TYPE_CHECKING:
+    from vrft_aug.evaluation.probe_progress import ProbeProgress
 
 
 def probe(
@@ -24,27 +29,39 @@ def probe(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the pass rates, which a curriculum reads.")
     ] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write a table with a row a case.")
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Before training: how often is a case answered right, and is there anything for RL to work with?"""
+    """Before training: how often is a case answered right, and is there anything for RL to work with?
+
+    With --output an interrupted probe goes on where it was.
+    """
     from vrft_aug.recipe.file import load_recipe
 
     if output is not None and output.exists() and not overwrite:
         raise UserError(f"{output} exists already; name another file, or add --overwrite")
-    check_place(output)
+    check_place(output, csv)
     wanted = load_recipe(recipe, overrides or ())
 
     from vrft_aug.evaluation.evaluate import judged_model
     from vrft_aug.evaluation.probe import probe as ask
+    from vrft_aug.evaluation.probe_csv import write_probe_csv
+    from vrft_aug.evaluation.probe_progress import ProbeProgress
     from vrft_aug.evaluation.probe_words import probe_table, summary_line, verdicts
     from vrft_aug.policy.load import load_policy
     from vrft_aug.tasks.pass_rates import save_pass_rates
 
     policy = load_policy(judged_model(model, wanted) if model is not None else wanted.model)
-    found = ask(policy, wanted, samples, limit or None)
+    kept = None if output is None else partial(_progress, output, overwrite)
+    found = ask(policy, wanted, samples, limit or None, kept)
     if output is not None:
         save_pass_rates(found.rates, output)
+        ProbeProgress.path_of(output).unlink(missing_ok=True)
+    if csv is not None:
+        write_probe_csv(found.tasks, csv)
     if as_json:
         tasks = {}
         for one in found.tasks:
@@ -75,3 +92,9 @@ def probe(
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _progress(output: Path, anew: bool, header: Mapping[str, Any]) -> ProbeProgress:
+    from vrft_aug.evaluation.probe_progress import ProbeProgress
+
+    return ProbeProgress(output, header, anew)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from vrft_aug.evaluation.evaluate import model_hash
 from vrft_aug.evaluation.metrics.bootstrap import Metric, Statistic, measure, ratio
 from vrft_aug.evaluation.metrics.catalogue import groups
 from vrft_aug.evaluation.metrics.votes import passing, powers_of_two
+from vrft_aug.evaluation.probe_progress import ProbeProgress
 from vrft_aug.evaluation.provenance import hash_recipe
 from vrft_aug.nouns import Case, FailureReason, Rollout, Task
 from vrft_aug.policy.generate import generate
@@ -73,10 +75,17 @@ def probed_parts(recipe: Recipe) -> list[StageConfig | None]:
     return found or [None]
 
 
-def probe(policy: Policy, recipe: Recipe, samples: int = 8, limit: int | None = None) -> Probe:
+def probe(
+    policy: Policy,
+    recipe: Recipe,
+    samples: int = 8,
+    limit: int | None = None,
+    progress: Callable[[Mapping[str, Any]], ProbeProgress] | None = None,
+) -> Probe:
     """Ask (at most `limit`) training cases of every rewarded task `samples` times, as its stage will.
 
-    Prompt, knowledge, temperature and length are the stage's; the same call gives the same rates. Raises
+    Prompt, knowledge, temperature and length are the stage's; the same call gives the same rates. `progress`
+    is given what the completions hang on and tells what is there already; without, nothing is kept. Raises
     UserError where data or rewards are wrong.
     """
     asked = []
@@ -86,22 +95,21 @@ def probe(policy: Policy, recipe: Recipe, samples: int = 8, limit: int | None = 
         taskset = load_taskset(recipe, name, "train", injection, policy.space)
         scorer = stage_scorer(part, taskset) if part is not None else None
         asked.append((part, taskset, scorer))
-    tasks, rates = [], {}
-    for part, taskset, scorer in asked:
-        chosen = _chosen(taskset, limit)
+    tasks, rates, chosen_of = [], {}, [_chosen(taskset, limit) for _, taskset, _ in asked]
+    hashed = model_hash(policy)
+    header = {
+        "what": "vrft probe",
+        "model": policy.name,
+        "model_hash": hashed,
+        "recipe": hash_recipe(recipe),
+        "samples": samples,
+        "prompts": [hash_prompts(chosen.cases, chosen.prompts) for chosen in chosen_of],
+    }
+    kept = progress(header) if progress is not None else None
+    for (part, taskset, scorer), chosen in zip(asked, chosen_of, strict=True):
         temperature = float(part.trainer.get("temperature", 1.0)) if part is not None else 1.0
         longest = part.max_new_tokens if part is not None else recipe.evaluation.max_new_tokens
-        with watching(f"{taskset.task.name}: {samples} answers a case", len(chosen.cases)) as done:
-            written = generate(
-                policy,
-                chosen.prompts,
-                samples=samples,
-                temperature=temperature,
-                max_new_tokens=longest,
-                batch_size=max(samples, recipe.evaluation.batch_size),
-                seed=recipe.seed,
-                done=done,
-            )
+        written = _written(policy, recipe, chosen, samples, temperature, longest, kept)
         cases = tuple(
             _judged(
                 policy,
@@ -126,13 +134,54 @@ def probe(policy: Policy, recipe: Recipe, samples: int = 8, limit: int | None = 
         tuple(tasks),
         PassRates(
             model=policy.name,
-            model_hash=model_hash(policy),
+            model_hash=hashed,
             recipe=recipe.name,
             recipe_hash=hash_recipe(recipe),
             seed=recipe.seed,
             tasks=rates,
         ),
     )
+
+
+def _written(
+    policy: Policy,
+    recipe: Recipe,
+    chosen: TaskSet,
+    samples: int,
+    temperature: float,
+    longest: int,
+    kept: ProbeProgress | None,
+) -> list[list[Rollout]]:
+    """The completions of every case, those that are kept already and the others batch by batch.
+
+    A completion hangs on the seed, the place of its case and its number alone, so that it does not matter
+    which are there.
+    """
+    task, size = chosen.task.name, max(samples, recipe.evaluation.batch_size)
+    known = [kept.kept(task, case.id) if kept is not None else None for case in chosen.cases]
+    left = [place for place, own in enumerate(known) if own is None]
+    at_once = max(1, size // samples) if kept is not None else max(1, len(left))
+    with watching(f"{task}: {samples} answers a case", len(chosen.cases)) as done:
+        done(len(known) - len(left))
+        for start in range(0, len(left), at_once):
+            places = left[start : start + at_once]
+            made = generate(
+                policy,
+                [chosen.prompts[place] for place in places],
+                samples=samples,
+                temperature=temperature,
+                max_new_tokens=longest,
+                batch_size=size,
+                seed=recipe.seed,
+                names=[str(place) for place in places],
+                done=done,
+            )
+            if kept is not None:
+                ids = [chosen.cases[place].id for place in places]
+                kept.keep(task, list(zip(ids, made, strict=True)))
+            for place, own in zip(places, made, strict=True):
+                known[place] = own
+    return [own for own in known if own is not None]
 
 
 def measured(found: ProbedTask, seed: int) -> ProbedTask:
