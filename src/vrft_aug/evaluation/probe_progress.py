@@ -1,4 +1,4 @@
-"""What a probe has asked so far, beside the file that it will write: an interrupted one goes on from there."""
+"""What a probe has asked so far, beside the file that it will write, for an interrupted one to go on from."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class ProbeProgress:
         lines = read_lines(self.path)
         if lines and lines[0] != header:
             raise UserError(
-                f"{self.path} is what another probe has left: {_difference(lines[0], header)}; go on with that "
-                "one, or add --overwrite"
+                f"{self.path} is what another probe has left: {_difference(lines[0], header)}; go on with "
+                "that one, or add --overwrite"
             )
         self.path.unlink(missing_ok=True)
         append_lines(
