@@ -5,5 +5,6 @@
 - `measure`: steps in turns, by part; equality of log-probabilities and gradients
 - `memory`: the peak of each arm, in a process of its own
 - `run`: a whole preset
+- `settings_cost`: what each setting beyond the paper adds to a step
 - `page`: docs/measured/performance.md from saved results
 """

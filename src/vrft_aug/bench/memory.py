@@ -57,15 +57,15 @@ def _measure(arm: str, shape: Shape) -> int:
             for _ in range(STEPS):
                 trainer.train()
             return torch.cuda.max_memory_allocated() - before
-        before = _status("VmRSS")
+        before = resident("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
         for _ in range(STEPS):
             trainer.train()
-        return _status("VmHWM") - before
+        return resident("VmHWM") - before
 
 
-def _status(field: str) -> int:
-    """Bytes that /proc/self/status reports for `field`."""
+def resident(field: str) -> int:
+    """Bytes that /proc/self/status reports for a field, such as VmRSS, or VmHWM for the peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 

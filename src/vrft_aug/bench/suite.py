@@ -47,7 +47,7 @@ def run_bench(
     return {
         **{key: cases[0][key] for key in SUMMARY},
         "cases": cases,
-        "environment": _environment(),
+        "environment": environment(),
     }
 
 
@@ -134,7 +134,8 @@ def _sum(times: dict[str, float], parts: Sequence[str]) -> float:
     return sum(times[part] for part in parts)
 
 
-def _environment() -> dict[str, Any]:
+def environment() -> dict[str, Any]:
+    """On what, and with what, is measured."""
     from importlib.metadata import version
 
     import torch

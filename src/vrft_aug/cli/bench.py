@@ -25,6 +25,9 @@ def bench(
     losses: Annotated[
         bool, typer.Option("--losses", help="What perception_loss and token_weights add, instead.")
     ] = False,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="What each setting beyond the paper adds to a step, instead.")
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the results there.")
     ] = None,
@@ -35,6 +38,8 @@ def bench(
     """Stock TRL beside prefix sharing on the same work: times, memory, equality."""
     from vrft_aug.bench.presets import QUICK, shapes_of
 
+    if losses and settings:
+        raise UserError("--losses and --settings are two measurements; name one")
     if losses and (saved or markdown):
         raise UserError("--losses measures and tells; it has no page: leave saved results and --markdown out")
     sources = saved or ([json_file] if json_file else [])
@@ -47,19 +52,22 @@ def bench(
         shapes = (QUICK,) if quick else shapes_of(preset)
 
         from vrft_aug.bench.losses_cost import losses_cost  # takes seconds: a wrong option is told before
+        from vrft_aug.bench.settings_cost import settings_cost
         from vrft_aug.bench.suite import refuse_without_gpu, run_bench
         from vrft_aug.files import write_text
 
         refuse_without_gpu(shapes)
         if losses:
             result = {"losses": [losses_cost(shape, 2 if quick else pairs, typer.echo) for shape in shapes]}
+        elif settings:
+            result = settings_cost(1 if quick else pairs, quick, typer.echo)
         else:
             result = run_bench(shapes, 2 if quick else pairs, memory, not quick, typer.echo)
         if json_file is not None:
             write_text(json_file, json.dumps(result, indent=1) + "\n")
             typer.echo(f"wrote {json_file}")
     if markdown is not None:
-        from vrft_aug.bench.markdown_page import write_page
+        from vrft_aug.bench.markdown_page import write_page, write_settings_page
 
-        write_page(sources, markdown)
+        (write_settings_page if settings else write_page)(sources, markdown)
         typer.echo(f"wrote {markdown}")

@@ -1,6 +1,6 @@
 """A study's figures as a page of docs/measured: what helped, what cost, and what was not shown to do either.
 
-docs/measured/beyond.md, docs/measured/beyond-chest.md and docs/measured/beyond-doubt.md are such pages.
+docs/measured/beyond.md and docs/measured/beyond-chest.md are such pages.
 """
 
 from __future__ import annotations
