@@ -253,15 +253,15 @@ def test_questions_are_asked_again_with_blank_pictures(random_policy: Path, seen
     assert off.metrics["frequent_accuracy"].value == 0.5
     labelled = evaluate(policy, recipe(random_policy, task="class"))
     assert len(seen) == 16 and "frequent_accuracy" not in labelled.metrics
-    wanted = recipe(random_policy, task="class", text_only=True)
+    wanted = recipe(random_policy, task="class", blank=True)
     both = evaluate(policy, wanted)  # labels too where the recipe says so: reliance on the picture
     assert len(seen) == 24 and "frequent_accuracy" not in both.metrics
     accuracy, blind, gain = (
         both.metrics[n].value for n in ("accuracy", "text_only_accuracy", "gain_by_sight")
     )
     assert accuracy is not None and blind is not None and gain == accuracy - blind
-    with pytest.raises(ValidationError, match="text_only compares answers that are right or wrong"):
-        recipe(random_policy, task="where", text_only=True)
+    with pytest.raises(ValidationError, match="blank compares answers that are right or wrong"):
+        recipe(random_policy, task="where", blank=True)
 
 
 def test_a_missing_training_split_is_told_and_costs_nothing_else(random_policy: Path) -> None:

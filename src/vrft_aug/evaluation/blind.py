@@ -55,9 +55,9 @@ class BlankImage:
 
 
 def asks_blind(recipe: Recipe) -> bool:
-    """Whether the model is also asked without the pictures: as the recipe says, else for questions."""
+    """Whether the model is also asked without the pictures: questions, unless the recipe says otherwise."""
     wanted = recipe.evaluation
-    return recipe.tasks[wanted.task].kind in KINDS if wanted.text_only is None else wanted.text_only
+    return wanted.blank or (wanted.text_only and recipe.tasks[wanted.task].kind in KINDS)
 
 
 def blanked(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:

@@ -33,7 +33,7 @@ from vrft_aug.tasks.taskset import TaskSet, evaluation_taskset, without_knowledg
 def evaluate(policy: Policy, recipe: Recipe, taskset: TaskSet | None = None) -> Report:
     """Judge a policy as the recipe's evaluation says: greedy answers, and sampled ones for votes.
 
-    Questions (choice, answer), and with `text_only` all, are also asked with blank pictures, and all without
+    Questions (choice, answer), and with `blank` all, are also asked with blank pictures, and all without
     knowledge where `untold` says so. `taskset` is that of the evaluation, where it has been read already.
     Several processes share the cases out, and all get the report, which is that of one process. Raises
     UserError where data is absent or wrong.

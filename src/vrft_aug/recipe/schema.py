@@ -32,8 +32,8 @@ class EvaluationConfig(Strict):
         default=0, ge=0, le=10_000
     )  # sampled completions per case for votes; 0: greedy alone
     temperature: float = Field(default=1.0, gt=0)
-    # ask once more with blank pictures, as a baseline; null: questions (choice, answer) alone are
-    text_only: bool | None = None
+    text_only: bool = True  # choice, answer: ask once more with blank pictures, as a baseline
+    blank: bool = False  # the same of other tasks, though not of boxes: what rests on the picture?
     untold: bool = False  # ask once more without the knowledge that injection tells: has it been absorbed?
     max_new_tokens: int = Field(default=256, ge=1)
     batch_size: int = Field(default=32, ge=1)
@@ -77,10 +77,8 @@ class Recipe(Strict):
 
     def _something_is_untold(self) -> None:
         wanted = self.evaluation
-        if wanted.text_only and self.tasks[wanted.task].kind == "localise":
-            raise ValueError(
-                "evaluation.text_only compares answers that are right or wrong; boxes are neither"
-            )
+        if wanted.blank and self.tasks[wanted.task].kind == "localise":
+            raise ValueError("evaluation.blank compares answers that are right or wrong; boxes are neither")
         if wanted.untold and wanted.injection.style == "none":
             raise ValueError("evaluation.untold leaves knowledge out, but evaluation.injection injects none")
         if wanted.untold and self.tasks[wanted.task].kind == "localise":
