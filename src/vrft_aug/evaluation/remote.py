@@ -1,30 +1,25 @@
-"""Evaluation and look of a model behind an OpenAI-compatible server: as of any, by what it writes."""
+"""Evaluation of a model behind an OpenAI-compatible server: with the prompts, parser and metrics of any."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from rich.console import Console
 
 from vrft_aug.evaluation.blind import asks_blind, blanked
-from vrft_aug.evaluation.look.look_report import VIEW_TITLES, Look
-from vrft_aug.evaluation.look.looking import look_by
 from vrft_aug.evaluation.measure import Source, Written, measure_rollouts
 from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.evaluation.report_data import Report
 from vrft_aug.nouns import Case, Prompt, Rollout
 from vrft_aug.perception.limited_pictures import with_limits
 from vrft_aug.perception.model_view import model_view
-from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.policy.ask_all import CONCURRENCY, ask_all
 from vrft_aug.policy.endpoint import Endpoint, Reply
 from vrft_aug.policy.thinking import whole_completion
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.tasks.frames import case_frame
-from vrft_aug.tasks.look_views import LookSet, View
 from vrft_aug.tasks.taskset import evaluation_taskset, without_knowledge
 
 
@@ -48,12 +43,14 @@ def evaluate_endpoint(endpoint: Endpoint, recipe: Recipe, concurrency: int = CON
     frames = [case_frame(taskset.task, case, view.frame) for case in taskset.cases]
 
     def greedy(asked: tuple[Prompt, Case]) -> list[Reply]:
-        return [_reply(endpoint, asked[0], wanted.max_new_tokens, 0.0, None)]
+        return [asked_reply(endpoint, asked[0], wanted.max_new_tokens, 0.0, None)]
 
     def sampled(asked: tuple[Prompt, Case]) -> list[Reply]:
         prompt, case = asked
         seeds = [_seed(recipe.seed, case.id, sample) for sample in range(wanted.samples)]
-        return [_reply(endpoint, prompt, wanted.max_new_tokens, wanted.temperature, seed) for seed in seeds]
+        return [
+            asked_reply(endpoint, prompt, wanted.max_new_tokens, wanted.temperature, seed) for seed in seeds
+        ]
 
     prompts = with_limits(taskset.prompts, recipe.model, view)
     pairs = list(zip(prompts, taskset.cases, strict=True))
@@ -73,52 +70,25 @@ def evaluate_endpoint(endpoint: Endpoint, recipe: Recipe, concurrency: int = CON
         untold = list(ask_all("asking without knowledge", greedy, pairs, concurrency))
     opened = any(reply.opened for case in (*first, *votes, *unseen, *untold) for reply in case)
     written = Written(
-        [_rollout(one, opened) for (one,) in first],
-        [[_rollout(one, opened) for one in case] for case in votes] or None,
+        [reply_rollout(one, opened) for (one,) in first],
+        [[reply_rollout(one, opened) for one in case] for case in votes] or None,
         frames,
-        [_rollout(one, opened) for (one,) in unseen] or None,
-        [_rollout(one, opened) for (one,) in untold] or None,
+        [reply_rollout(one, opened) for (one,) in unseen] or None,
+        [reply_rollout(one, opened) for (one,) in untold] or None,
     )
     return measure_rollouts(recipe, taskset, written, source)
 
 
-def look_remote(endpoint: Endpoint, recipe: Recipe, wanted: LookSet, concurrency: int = CONCURRENCY) -> Look:
-    """Ask a remote model greedily for every view, as `looking.look_at` asks one that is here.
-
-    All that a look measures rests on what is written, so that nothing is missing. `wanted` words coordinates
-    as the model does, see `remote_space`. Raises UserError where the server fails for good.
-    """
-    view = model_view(recipe.model.model_copy(update={"name": endpoint.model}))
-    source, longest = Source(f"{endpoint.model} at {endpoint.base_url}"), recipe.evaluation.max_new_tokens
-    opened = False
-
-    def greedy(prompt: Prompt) -> Reply:
-        return _reply(endpoint, prompt, longest, 0.0, None)
-
-    def ask(which: View, prompts: Sequence[Prompt]) -> Sequence[Rollout]:
-        nonlocal opened
-        limited = with_limits(prompts, recipe.model, view)
-        replies = list(ask_all(f"asking: {VIEW_TITLES[which].lower()}", greedy, limited, concurrency))
-        opened = opened or any(reply.opened for reply in replies)  # by the true pictures, which come first
-        return [_rollout(reply, opened) for reply in replies]
-
-    return look_by(ask, recipe, wanted, source, view.frame)
-
-
-def remote_space(endpoint: Endpoint, recipe: Recipe) -> BoxSpace:
-    """Which pixels a remote model speaks of, by its name and the recipe's `model` settings."""
-    return model_view(recipe.model.model_copy(update={"name": endpoint.model})).space
-
-
-def _reply(
+def asked_reply(
     endpoint: Endpoint, prompt: Prompt, max_tokens: int, temperature: float, seed: int | None
 ) -> Reply:
+    """The reply to a prompt with its pictures; temperature 0 is greedy."""
     return endpoint.chat(
         prompt.messages, prompt.images, seed=seed, temperature=temperature, max_tokens=max_tokens
     )
 
 
-def _rollout(reply: Reply, opened: bool) -> Rollout:
+def reply_rollout(reply: Reply, opened: bool) -> Rollout:
     """A reply as a rollout; `opened` says that the model's chat template opens the thinking of them all."""
     text = whole_completion("<think>", reply.text) if opened else reply.text
     return Rollout(text, reply.completion_tokens, reply.finished)

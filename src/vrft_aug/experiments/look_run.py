@@ -11,7 +11,7 @@ from vrft_aug.errors import UserError, nearest
 from vrft_aug.evaluation.evaluate import judged_model, own_recipe
 from vrft_aug.evaluation.look.look_report import Look, save_look
 from vrft_aug.evaluation.look.looking import look_at
-from vrft_aug.evaluation.remote import look_remote, remote_space
+from vrft_aug.evaluation.look.remote_look import look_remote, remote_space
 from vrft_aug.evaluation.several import on_task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.policy.ask_all import CONCURRENCY
