@@ -37,9 +37,8 @@ class ProbeProgress:
                 "that one, or add --overwrite"
             )
         self.path.unlink(missing_ok=True)
-        append_lines(
-            self.path, lines or [header]
-        )  # whole lines alone: a killed one may have left half of one
+        # Whole lines alone: a probe that was killed may have left half of one.
+        append_lines(self.path, lines or [dict(header)])
         for line in lines[1:]:
             self._kept[line["task"], line["case"]] = [Rollout(**one) for one in line["rollouts"]]
 
