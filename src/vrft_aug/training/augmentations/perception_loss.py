@@ -60,7 +60,7 @@ def weights_of_completions(
     counted = mask.sum(dim=1)
     means = (dependence.detach() * mask).sum(dim=1).double() / counted.clamp(min=1)
     weights = torch.ones_like(means)
-    for number in group.unique():
+    for number in sorted(set(group.tolist())):
         members = (group == number) & (counted > 0)
         if not members.any():
             continue
