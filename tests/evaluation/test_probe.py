@@ -17,6 +17,7 @@ from vrft_aug.evaluation.metrics.votes import passing
 from vrft_aug.evaluation.probe import ProbedCase, ProbedTask, measured, probe, probed_parts
 from vrft_aug.evaluation.probe_words import probe_table, summary_line, verdicts
 from vrft_aug.nouns import Prompt, Rollout
+from vrft_aug.policy.generate import generate
 from vrft_aug.policy.load import load_policy
 from vrft_aug.recipe.file import save_recipe
 from vrft_aug.tasks.pass_rates import load_pass_rates
@@ -177,13 +178,13 @@ def test_an_interrupted_probe_goes_on_to_the_same_rates(
     whole = [*arguments, "-o", str(tmp_path / "whole.json"), "--csv", str(tmp_path / "whole.csv")]
     assert CliRunner().invoke(app, whole).exit_code == 0
     assert not list(tmp_path.glob("*.part"))
-    stock, asked = probing.generate, list[int]()
+    asked: list[int] = []
 
     def counted(policy: Any, prompts: list[Prompt], **settings: Any) -> Any:
         if asked == [2, 2]:  # a batch of four completions is two cases
             raise KeyboardInterrupt
         asked.append(len(prompts))
-        return stock(policy, prompts, **settings)
+        return generate(policy, prompts, **settings)
 
     again = [*arguments, "-o", str(tmp_path / "again.json"), "--csv", str(tmp_path / "again.csv")]
     with monkeypatch.context() as patched:
@@ -195,11 +196,11 @@ def test_an_interrupted_probe_goes_on_to_the_same_rates(
     assert other.exit_code == 2 and "samples is 2, now 4" in " ".join(other.output.split())
     with part.open("a") as file:
         file.write('{"task": "shade", "ca')  # killed while it wrote
-    left = list[int]()
+    left: list[int] = []
 
     def noted(policy: Any, prompts: list[Prompt], **settings: Any) -> Any:
         left.append(len(prompts))
-        return stock(policy, prompts, **settings)
+        return generate(policy, prompts, **settings)
 
     monkeypatch.setattr(probing, "generate", noted)
     assert CliRunner().invoke(app, again).exit_code == 0

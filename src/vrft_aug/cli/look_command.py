@@ -52,7 +52,7 @@ def look(
     """Does it look? Answers to true, blank, exchanged, blurred and masked pictures; writes RUN/look.json."""
     check_place(output)
     changes = list(overrides or ())
-    asked = {"task": task, "views": view, "limit": limit, "output": output}
+    asked: dict[str, Any] = {"task": task, "views": view, "limit": limit, "output": output}
     if endpoint is not None or model is not None:
         if source is not None:  # a server has no folder: all arguments are overrides
             changes.insert(0, source)
@@ -87,7 +87,7 @@ def look(
 
 
 def _of_model(
-    source: str, recipe: str | None, changes: list[str], processes: int | None, asked: dict[str, Any]
+    source: str, recipe: str | None, changes: list[str], processes: str | None, asked: dict[str, Any]
 ) -> Look:
     from vrft_aug.experiments.look_run import look_path
     from vrft_aug.recipe.file import load_recipe
@@ -104,7 +104,7 @@ def _server(
     url: str | None,
     model: str | None,
     recipe: str | None,
-    processes: int | None,
+    processes: str | None,
     key_env: str,
     cache: Path | None,
     no_cache: bool,

@@ -69,7 +69,7 @@ def reward_function(
         # What the policy did not say, demonstrations, is logged, and in no figure of the policy's.
         said = [(index, rollout, score) for index, rollout, score, seated in whole if not seated]
         if groups is not None:
-            for index, _, score in said:
+            for index, _rollout, score in said:
                 part, number = row_scorer.mixture.place(index)
                 task = row_scorer.mixture.tasksets[part].task
                 right = is_right(score.answer, row_scorer.mixture.case(index), task)
