@@ -54,6 +54,16 @@ def test_wrong_settings_are_one_line(override: str, message: str) -> None:
     assert code == 2 and message in said and said.count("\n") == 1 and len(said) < 500
 
 
+def test_a_recipe_for_another_machine_is_checked_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    code, said = check("model.device=cuda")
+    (line,) = [line for line in said.splitlines() if line.startswith("model tiny")]
+    assert code == 0 and "cannot run on this machine, as model.device is cuda" in line and len(line) < 500
+    assert "cannot run" not in check()[1]
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert "cannot run" not in check("model.device=cuda")[1]
+
+
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     code, said = check(output=str(tmp_path / "file" / "run"))

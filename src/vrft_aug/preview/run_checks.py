@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from vrft_aug.errors import UserError
 from vrft_aug.nouns import Prompt
 from vrft_aug.policy.precision import check_precision
 from vrft_aug.preview.prompt_tokens import PromptTokens
+from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.model_files import ModelFiles, model_files
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.recipe.stage_config import StageConfig
@@ -126,15 +128,31 @@ def _texts(prompt: Prompt) -> list[str]:
 
 
 def model_line(recipe: Recipe, files: ModelFiles | None, longest: int | None, output: Path) -> str:
-    """One line on the model and the room that a run of it takes."""
+    """One line on the model, the room that a run of it takes, and whether its device is here."""
+    lacks = _lacking_device(recipe.model)
     if files is None:
         return (
             f"model {recipe.model.name}: not on this disk, so its files, lengths and the room for a run were "
-            "not checked; training downloads it"
+            f"not checked; training downloads it{lacks}"
         )
     context = f", context {files.context:,} tokens" if files.context else ""
     prompt = f", longest prompt {longest:,}" if longest else ""
     room = "; no stages, so there is nothing to train: vrft evaluate alone takes it"
     if recipe.stages:
         room = f"; a run takes about {in_words(run_bytes(recipe, files.parameters))} in {output}"
-    return f"model {recipe.model.name}: {files.parameters / 1e6:,.1f} M parameters{context}{prompt}{room}"
+    return (
+        f"model {recipe.model.name}: {files.parameters / 1e6:,.1f} M parameters{context}{prompt}{room}{lacks}"
+    )
+
+
+def _lacking_device(config: ModelConfig) -> str:
+    """What a recipe for another machine is told; torch, which takes seconds, is asked only for a device."""
+    if config.device in ("auto", "cpu"):
+        return ""
+    from vrft_aug.policy.hardware import choose_device
+
+    try:
+        choose_device(config)
+    except UserError as error:
+        return f"; warning: it cannot run on this machine, as {error}"
+    return ""

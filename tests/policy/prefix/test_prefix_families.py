@@ -142,11 +142,8 @@ def test_autocast_is_as_near_to_float32_as_stock(family: str) -> None:
     assert (stock > 0).all() and (ours < 1.25 * stock).all()
 
 
-@pytest.mark.parametrize("merging", [True, False], ids=["joined", "one softmax"])
 @FAMILIES
-def test_completions_equal_stock(family: str, merging: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not merging:
-        monkeypatch.setattr(decoding, "merges", lambda query: False)  # what devices other than the CPU take
+def test_completions_equal_stock(family: str) -> None:
     model = tiny_families.build(family).eval()
     prompts = tiny_families.prompts(family, list(IMAGES), list(WORDS))
     length, steps = prompts["input_ids"].shape[1], 40  # past the first growth of what rows write
@@ -200,12 +197,9 @@ def test_the_sampler_tells_what_stock_scores(family: str) -> None:
         torch.testing.assert_close(one[before], scores[before], atol=2e-5, rtol=0)
 
 
-@pytest.mark.parametrize("merging", [True, False], ids=["joined", "one softmax"])
-def test_decoding_in_bfloat16_has_its_softmax_in_float32(
-    merging: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("cast", [False, True], ids=["", "autocast"])
+def test_decoding_in_bfloat16_has_its_softmax_in_float32(cast: bool) -> None:
     """Scores of about 42: rounded to bfloat16 before the softmax they would miss by percents."""
-    monkeypatch.setattr(decoding, "merges", lambda query: merging)
     generator = torch.Generator().manual_seed(0)
     rows, heads, shared, size, steps = 6, 2, 3, 16, 5
     prompt, lengths = torch.tensor([1, 0, 0, 1, 0, 1]), torch.tensor([40, 37])
@@ -221,7 +215,8 @@ def test_decoding_in_bfloat16_has_its_softmax_in_float32(
     for key, value in written:
         attention.written += 1
         query = drawn(rows, heads * shared, 1, size)
-        ours, _ = attention(SimpleNamespace(layer_idx=0), query, key, value, None, scaling=1.0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=cast):
+            ours, _ = attention(SimpleNamespace(layer_idx=0), query, key, value, None, scaling=1.0)
     hidden = torch.arange(40) >= lengths[:, None]
     every = [
         torch.cat([x[prompt], *(step[i] for step in written)], dim=2) for i, x in ((0, keys), (1, values))

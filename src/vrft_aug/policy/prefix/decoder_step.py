@@ -1,10 +1,11 @@
 """One step of decoding in as few operations as it has: for decoders of Llama's kind.
 
 A step of a small model costs more in Python and in calls of operations than in arithmetic. Here projections
-that read the same states are one product, rotary angles are computed for many steps at once, and nothing is
-looked up anew. What is computed is what the model's own layers compute, in another order of rounding. A model
-that is in any way unlike what is known here (hooks, other layers, autocast, a large adapter) decodes by its
-own forward, and so does one whose first step does not agree with it.
+that read the same states are one product, of matrices that lie as a few rows read them fastest, rotary angles
+are computed for many steps at once, and nothing is looked up anew. What is computed is what the model's own
+layers compute, in another order of rounding. A model that is in any way unlike what is known here (hooks,
+other layers, autocast, a large adapter) decodes by its own forward, and so does one whose first step does not
+agree with it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch.nn.functional import linear, rms_norm
+from torch.nn.functional import rms_norm
 
 from vrft_aug.policy.prefix.decoding import DecodingAttention
 
@@ -27,7 +28,7 @@ COPIES = 1 << 28  # bytes of weights up to which projections are joined, and ada
 STEPS = 32  # whose angles are computed at once
 APART = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.02}  # of the largest logit, at most
 _agrees: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
-Weights = tuple[torch.Tensor, torch.Tensor | None]
+Weights = tuple[torch.Tensor, torch.Tensor | None]  # a matrix (in, out), and a bias
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class DecoderStep:
         copies = _bytes(decoder) <= COPIES
         self.layers = [_layer(layer, copies) for layer in decoder.layers]
         head = model.get_output_embeddings()
-        self.embed, self.head = decoder.embed_tokens.weight, (head.weight, head.bias)
+        self.embed, self.head = decoder.embed_tokens.weight, _transposed((head.weight, head.bias), copies)
         self.step = 0  # that comes next
         self.first = 0  # of the steps in the table
         self.table: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -66,12 +67,12 @@ class DecoderStep:
 
     def logits(self, token: torch.Tensor) -> torch.Tensor:
         """Logits (B, V) of what follows the tokens (B,), which are the next of their rows."""
-        states = self.embed[token]
+        states = self.embed[token]  # (B, H), changed in place by what each layer adds
         cos, sin = self._angles(states)
         for number, layer in enumerate(self.layers):
-            states = self._layer(number, layer, states, cos, sin)
+            self._layer(number, layer, states, cos, sin)
         self.step += 1
-        return linear(_norm(self.decoder.norm, states), *self.head)
+        return _linear(_norm(self.decoder.norm, states), *self.head)
 
     def trial(self, token: torch.Tensor) -> torch.Tensor:
         """The same without a step forward."""
@@ -81,7 +82,7 @@ class DecoderStep:
 
     def _layer(
         self, number: int, layer: _Layer, states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
-    ) -> torch.Tensor:
+    ) -> None:
         rows, size, heads = len(states), cos.shape[-1], self.heads
         asked = _project(_norm(layer.before, states), layer.states).view(rows, -1, size)
         keys = (asked.shape[1] - heads) // 2
@@ -92,15 +93,15 @@ class DecoderStep:
         turned = torch.addcmul(turned * cos, turned.roll(size // 2, dims=-1), sin)
         seen = self.attention.attend(
             number,
-            turned[:, :heads, None],
-            turned[:, heads:, None],
-            asked[:, heads + keys :, None],
+            turned[:, :heads],
+            turned[:, heads:],
+            asked[:, heads + keys :],
             layer.scaling,
             layer.window,
         )
-        states = states + linear(seen.reshape(rows, -1), *layer.out)
+        _add(states, seen.reshape(rows, -1), layer.out)
         gate, up = _project(_norm(layer.after, states), layer.gates).chunk(2, dim=-1)
-        return states + linear(layer.activation(gate) * up, *layer.down)
+        _add(states, layer.activation(gate).mul_(up), layer.down)
 
     def _angles(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosine and sine (B, 1, D) of this step; the sine of the first half is that of minus the angle."""
@@ -185,6 +186,7 @@ def _readable(module: Any, copies: bool) -> bool:
 
 
 def _weights(module: Any) -> Weights:
+    """As the module has them: the matrix is (out, in)."""
     if type(module) is torch.nn.Linear:
         return module.weight, module.bias
     base = module.get_base_layer()
@@ -197,7 +199,9 @@ def _weights(module: Any) -> Weights:
 
 def _layer(layer: Any, copies: bool) -> _Layer:
     attention, mlp = layer.self_attn, layer.mlp
-    query, key, value, out, gate, up, down = map(_weights, _linears(layer))
+    query, key, value, out, gate, up, down = (
+        _transposed(_weights(linear), copies) for linear in _linears(layer)
+    )
     return _Layer(
         before=layer.input_layernorm,
         after=layer.post_attention_layernorm,
@@ -213,17 +217,35 @@ def _layer(layer: Any, copies: bool) -> _Layer:
     )
 
 
+def _transposed(weights: Weights, copies: bool) -> Weights:
+    """A matrix (in, out), which multiplies a few rows faster where it lies in memory so."""
+    weight, bias = weights
+    return (weight.t().contiguous() if copies else weight.t()), bias
+
+
 def _joined(parts: Sequence[Weights], copies: bool) -> Sequence[Weights]:
     if not copies or len({bias is None for _, bias in parts}) > 1:
         return parts
     biases = [bias for _, bias in parts if bias is not None]
-    return [(torch.cat([weight for weight, _ in parts]), torch.cat(biases) if biases else None)]
+    return [(torch.cat([weight for weight, _ in parts], dim=1), torch.cat(biases) if biases else None)]
 
 
 def _project(states: torch.Tensor, parts: Sequence[Weights]) -> torch.Tensor:
     if len(parts) == 1:
-        return linear(states, *parts[0])
-    return torch.cat([linear(states, weight, bias) for weight, bias in parts], dim=-1)
+        return _linear(states, *parts[0])
+    return torch.cat([_linear(states, *part) for part in parts], dim=-1)
+
+
+def _linear(states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    return torch.mm(states, weight) if bias is None else torch.addmm(bias, states, weight)
+
+
+def _add(states: torch.Tensor, more: torch.Tensor, to: Weights) -> None:
+    """Add a projection to what runs through the layers, in place."""
+    weight, bias = to
+    states.addmm_(more, weight)
+    if bias is not None:
+        states += bias
 
 
 def _norm(norm: Any, states: torch.Tensor) -> torch.Tensor:

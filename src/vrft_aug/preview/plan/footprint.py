@@ -85,7 +85,7 @@ def footprint(work: Work, model: Anatomy, precision: Precision, device: str, sha
         "activations": held + running + repeated_keys(work, model, precision, device),
         "logits": logits_bytes(work, model, precision, device),
         "pictures": picture_bytes(work, model),
-        "kv_cache": cache_bytes(work, model, precision, device),
+        "kv_cache": cache_bytes(work, model, precision),
         "sampling": sampling_bytes(work, model, precision),
     }
     always = sum(parts[name] for name in ("weights", "optimiser", "buckets", "reference", "pictures"))
@@ -161,7 +161,7 @@ def picture_bytes(work: Work, model: Anatomy) -> float:
     return 4.0 * prompts * work.round_steps * work.lengths.patches * model.patch_numbers
 
 
-def cache_bytes(work: Work, model: Anatomy, precision: Precision, device: str) -> float:
+def cache_bytes(work: Work, model: Anatomy, precision: Precision) -> float:
     """Keys and values of a round of sampling."""
     if work.method != "grpo" or work.engine != "transformers":
         return 0.0
@@ -169,11 +169,10 @@ def cache_bytes(work: Work, model: Anatomy, precision: Precision, device: str) -
     rows, prompts = work.rows * work.round_steps, work.prompts * work.round_steps
     if not work.shared:
         return float(rows * (work.lengths.prompt + work.lengths.completion) * token * precision.compute)
-    number = precision.compute if device == "cpu" else 4  # elsewhere scores are computed in float32
     room = FIRST_BUFFER
     while room < work.lengths.completion:
         room *= 2
-    return float((prompts * work.lengths.prompt + rows * room) * token * number)
+    return float((prompts * work.lengths.prompt + rows * room) * token * 4)  # in float32, as scores are
 
 
 def sampling_bytes(work: Work, model: Anatomy, precision: Precision) -> float:
