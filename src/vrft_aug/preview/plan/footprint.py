@@ -176,11 +176,11 @@ def cache_bytes(work: Work, model: Anatomy, precision: Precision) -> float:
 
 
 def sampling_bytes(work: Work, model: Anatomy, precision: Precision) -> float:
-    """What sampling holds besides keys and values: probabilities of the next tokens, joined projections."""
+    """What sampling holds besides keys and values: probabilities of the next tokens, copied projections."""
     if work.method != "grpo" or work.engine != "transformers":
         return 0.0
     rows = work.rows * work.round_steps
     scores = 4.0 * rows * model.vocabulary * 4
     decoder = model.language.parameters * precision.weight
-    joined = decoder * 0.8 if decoder <= JOINED and work.shared and not precision.autocast else 0.0
+    joined = decoder if decoder <= JOINED and work.shared and not precision.autocast else 0.0
     return scores + joined
