@@ -43,7 +43,8 @@ class DecodingAttention:
     def keep_rows(self, rows: torch.Tensor) -> None:
         """Go on with these rows alone; prompts that none of them continues are let go."""
         before, self.prompt = self.seat, self.prompt[rows]
-        left, self.prompt = self.prompt.unique(return_inverse=True)
+        left = self.prompt.bincount().nonzero().squeeze(1)
+        self.prompt = torch.searchsorted(left, self.prompt)  # their places among what is left
         if len(left) < len(self.prompts.lengths):
             self.prompts = Ragged(self.prompts.start, self.prompts.lengths[left])
             most = self.prompts.longest
