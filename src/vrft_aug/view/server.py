@@ -7,10 +7,10 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from vrft_aug.errors import UserError
 from vrft_aug.page_templates import page_templates
 from vrft_aug.view.filters import OUTCOMES, BadFilter, Filter, address
 from vrft_aug.view.guard import Guard, check_host
+from vrft_aug.view.listening import listen, static_file
 from vrft_aug.view.pages import cards, earns_the_same, facts, looks, tree
 from vrft_aug.view.rollout_index import STEPLESS, Group
 from vrft_aug.view.run_index import ViewedRun, open_runs
@@ -21,39 +21,17 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp
 
-STATIC = {"viewer.js": "text/javascript", "viewer.css": "text/css", "icon.svg": "image/svg+xml"}
-
 
 def serve(folders: Sequence[Path], host: str = "127.0.0.1", port: int = 8765, public: bool = False) -> None:
     """Show runs until interrupted.
 
     Raises UserError for what is no run, and where it may not or cannot listen.
     """
-    import socket
-
-    import uvicorn
-
     check_host(host, public)
     runs = open_runs(folders)
     app = make_app(runs, public)
     Thread(target=_read_ahead, args=[list(runs.values())], daemon=True).start()
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise UserError(f"cannot listen on {host}:{port}: {error.strerror}; try --port 0 for any") from None
-    name = f"[{host}]" if ":" in host else host
-    print(f"http://{name}:{listener.getsockname()[1]}/  (Ctrl-C ends)", flush=True)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
-    try:
-        server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        listener.close()
+    listen(app, host, port)
 
 
 def _read_ahead(runs: Sequence[ViewedRun]) -> None:
@@ -74,7 +52,7 @@ def make_app(runs: Mapping[str, ViewedRun], public: bool = False) -> ASGIApp:
         Route("/case", viewer.compare),
         Route("/picture", viewer.picture),
         Route("/status", viewer.status),
-        Route("/static/{name}", viewer.static),
+        Route("/static/{name}", static_file),
     ]
     return Guard(Starlette(routes=routes), public)
 
@@ -169,15 +147,6 @@ class Viewer:
         run = self._run(request.query_params.get("run"))
         run.refresh()
         return JSONResponse({"rollouts": len(run.training.entries)})
-
-    def static(self, request: Request) -> Response:
-        """The script and the style sheet."""
-        from starlette.responses import PlainTextResponse, Response
-
-        name = request.path_params["name"]
-        if name not in STATIC:
-            return PlainTextResponse("not found", status_code=404)
-        return Response((Path(__file__).parent / "static" / name).read_bytes(), media_type=STATIC[name])
 
     def _run(self, name: str | None) -> ViewedRun:
         return self.runs.get(name or "", next(iter(self.runs.values())))
