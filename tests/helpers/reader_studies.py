@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from helpers.synthetic_run import GRADES, Disc, grade_report
+from helpers.synthetic_run import GRADES, Disc, grade_report, localise_cases
 from vrft_aug.evaluation.report_data import save_report
 from vrft_aug.nouns import Case, Target, Task
 from vrft_aug.reader_study.desk import Desk, open_desk
@@ -29,6 +29,11 @@ def disc_cases(root: Path, split: str, task: Task) -> list[Case]:
         Case(f"discs/test/{i}", (Disc(i, 224),), Target(label=GRADES[i % 5]), patient=f"p{i // 2}")
         for i in range(CASES)
     ]
+
+
+def box_cases(root: Path, split: str, task: Task) -> list[Case]:
+    """A reader: the cases of `localise_report`."""
+    return localise_cases()
 
 
 RECIPE: dict[str, Any] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from helpers.browsers import CHROMIUM, chromium, strict_page, until
 from helpers.served import served
 from helpers.synthetic_run import (
     EVIL,
@@ -26,48 +26,21 @@ from helpers.synthetic_run import (
     write_run,
 )
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra `dev`)")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytest.importorskip("playwright.sync_api", reason="needs playwright (extra `dev`)")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (apt-get install chromium)")
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--no-first-run")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
     """A page that fails its test if anything goes wrong in it, or the page asks for another host."""
-    context = browser.new_context(viewport={"width": 1400, "height": 850})
-    opened = context.new_page()
-    problems: list[str] = []
-
-    def on_console(message: Any) -> None:
-        if message.type == "error":
-            problems.append(message.text)
-
-    def on_dialog(dialog: Any) -> None:
-        problems.append(f"dialog {dialog.message}")
-        dialog.dismiss()
-
-    def on_request(request: Any) -> None:
-        if not request.url.startswith(("http://127.0.0.1:", "file:", "data:")):
-            problems.append(request.url)
-
-    opened.on("console", on_console)
-    opened.on("pageerror", lambda error: problems.append(str(error)))
-    opened.on("dialog", on_dialog)
-    opened.on("request", on_request)
-    yield opened
-    assert problems == []
-    assert opened.evaluate("window.hacked") is None
-    context.close()
+    with strict_page(browser) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -85,15 +58,6 @@ def url(runs: dict[str, Path]) -> Iterator[str]:
 
     with served(make_app(open_runs(list(runs.values())))) as address:
         yield address
-
-
-def until(page: Any, state: str) -> None:
-    """Ask again and again (the page's own policy forbids Playwright's way of waiting for an expression)."""
-    for _ in range(200):
-        if page.evaluate(state):
-            return
-        page.wait_for_timeout(50)
-    pytest.fail(f"never came true: {state}")
 
 
 def matched(page: Any, count: int) -> None:

@@ -138,9 +138,11 @@ def _answers(
             f"{split}: change its `task` and `split`, or evaluate the run on that"
         )
     if (report.kind, report.labels) != (task.kind, task.labels):
+        had, has = (f"{kind} ({', '.join(labels)})" for kind, labels in (
+            (report.kind, report.labels), (task.kind, task.labels)
+        ))  # fmt: skip
         raise UserError(
-            f"{path} has labels {', '.join(report.labels)}, the run's recipe has {', '.join(task.labels)} "
-            f"for task {name!r}; evaluate the run again"
+            f"{path} is of kind {had}, task {name!r} of the recipe of kind {has}; evaluate the run again"
         )
     found = find_cases(recipe, name, [row.case for row in report.rows])
     if gone := [row.case for row in report.rows if row.case not in found]:

@@ -147,7 +147,10 @@ class ReadingPages:
         except OSError as error:
             return self._not_saved(reader, error)
         query = "" if taken == "saved" else f"?{taken}=1"
-        return RedirectResponse(f"/read/{quote(reader)}{query}", status_code=303)
+        following = f"/read/{quote(reader)}{query}"
+        if request.headers.get("accept") == "text/plain":  # the page's script goes there itself
+            return PlainTextResponse(following)
+        return RedirectResponse(following, status_code=303)
 
     def picture(self, request: Request) -> Response:
         """A picture of the case that a reader has open."""
