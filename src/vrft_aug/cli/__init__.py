@@ -23,6 +23,7 @@ from vrft_aug.cli.knowledge import knowledge_app
 from vrft_aug.cli.look_command import look
 from vrft_aug.cli.plan_command import plan
 from vrft_aug.cli.probe_command import probe
+from vrft_aug.cli.readers_command import readers
 from vrft_aug.cli.study_command import study
 from vrft_aug.cli.tiny import tiny_app
 from vrft_aug.processes import prepare_process
@@ -49,6 +50,7 @@ for command in (
     export,
     view.view,
     view.ui,
+    readers,
     bench.bench,
     fitness.selftest,
 ):

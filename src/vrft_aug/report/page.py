@@ -29,6 +29,7 @@ from vrft_aug.report.run_data import (
     judged_of,
     knowledge_notes,
     read_run,
+    reasons_of,
     reward_warnings,
     rewards_of,
     rollouts_of,
@@ -80,6 +81,7 @@ def write_report(run: Path, cases: Mapping[str, Case] | None = None) -> Path:
         "card": card(found),
         "samples": [],
         "look": look_section(found, known),
+        "reasons": reasons_of(found),
     }
     if report is not None:
         context |= {

@@ -16,6 +16,7 @@ from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.knowledge.review import load_review
 from vrft_aug.knowledge.told import unreviewed_rewards
 from vrft_aug.nouns import Case
+from vrft_aug.reader_study.reason_ratings import ReasonRatings, load_ratings
 from vrft_aug.recipe.file import load_recipe
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.recipe.stage_config import StageConfig
@@ -26,6 +27,7 @@ from vrft_aug.run.layout import (
     EVALUATION,
     JUDGED,
     METRICS,
+    REASONS,
     RUN_FILE,
     RUN_RECIPE,
 )
@@ -85,6 +87,14 @@ def judged_of(run: Run) -> Judged | None:
         return None
     judged = load_judged(run.folder / JUDGED)
     return judged if judged.evaluation == evaluation_hash(run.folder / EVALUATION) else None
+
+
+def reasons_of(run: Run) -> tuple[ReasonRatings, ...]:
+    """What readers made of the reasons, a study each; none where they have not rated this evaluation."""
+    if run.report is None or not (run.folder / REASONS).is_file():
+        return ()
+    hash = evaluation_hash(run.folder / EVALUATION)
+    return tuple(one for one in load_ratings(run.folder / REASONS) if one.evaluation == hash)
 
 
 def cases_of(run: Run) -> tuple[dict[str, Case], str]:

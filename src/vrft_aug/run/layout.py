@@ -21,6 +21,7 @@ EVALUATION = "evaluation.json"
 BASE_EVALUATION = "evaluation-base.json"  # of the model that training started from
 JUDGED = "judged.json"  # what a language model made of the open answers, see evaluation/language_judge.py
 LOOK = "look.json"  # what it answers to other pictures than the true ones, see evaluation/look/
+REASONS = "reasons.json"  # what readers made of its reasons, see reader_study/reason_ratings.py
 REPORT_PAGE = "report.html"
 SUPERSEDED = "superseded"  # what a resume with a corrected recipe has put aside, see resume.py
 

@@ -100,7 +100,7 @@ def resample(
 ) -> dict[Key, Floats]:
     """Every statistic in all replicates (replicates,), nan where undefined; empty without an interval."""
     draws: dict[Key, list[Floats]] = {key: [] for key in statistics}
-    for weights in _resampled(groups, replicates, seed):
+    for weights in case_weights(groups, replicates, seed):
         for key, statistic in statistics.items():
             if statistic.resampled:
                 draws[key].append(statistic.of(weights))
@@ -125,7 +125,7 @@ def defined_draws(draws: Floats) -> Floats:
     return defined if 2 * len(defined) >= len(draws) else defined[:0]
 
 
-def _resampled(groups: Sequence[Hashable], replicates: int, seed: int) -> Iterator[Floats]:
+def case_weights(groups: Sequence[Hashable], replicates: int, seed: int) -> Iterator[Floats]:
     """Weights (some replicates, n), in chunks; nothing where there are fewer than two groups."""
     number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
     group_of_case = np.array([number[group] for group in groups], dtype=np.intp)

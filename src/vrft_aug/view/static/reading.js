@@ -9,6 +9,7 @@ const images = [...document.querySelectorAll(".stage img")];
 let seconds = Number(stored(kept)) || 0;
 let since = null; // when the page came into sight with all pictures loaded
 let sending = false;
+let answered = false;
 
 function stored(key, value) {
   try {
@@ -25,7 +26,7 @@ function tick() {
   const now = performance.now();
   if (since !== null) seconds += (now - since) / 1000;
   since = document.visibilityState === "visible" && loaded() ? now : null;
-  stored(kept, String(seconds));
+  if (!answered) stored(kept, String(seconds));
   form.elements.seconds.value = seconds.toFixed(3);
 }
 
@@ -68,6 +69,7 @@ async function send(event) {
     });
     if (!response.ok) throw new Error(`status ${response.status}`);
     const next = await response.text();
+    answered = true;
     stored(kept, null);
     location.replace(next);
   } catch (error) {
