@@ -116,7 +116,7 @@ def test_the_picture_is_zoomed_moved_and_shaded_by_keys_and_only_in_sight(
             return tuple(
                 page.evaluate(f"document.querySelector('{what}').style.{name}")
                 for what, name in ((".stage", "transform"), (".stage img", "filter"))
-            )  # type: ignore[return-value]
+            )
 
         whole = look()
         page.keyboard.press("+")

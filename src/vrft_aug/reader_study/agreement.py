@@ -81,21 +81,26 @@ def krippendorff_alpha(ratings: Ratings, categories: int, squared: bool = False)
 
 def one_hot(ratings: Ratings, categories: int) -> Floats:
     """(cases, categories); a row of zeros for what was not read."""
-    return np.equal(ratings[:, None], np.arange(categories)).astype(np.float64)
+    found: Floats = np.equal(ratings[:, None], np.arange(categories)).astype(np.float64)
+    return found
 
 
 def _counts(ratings: Ratings, categories: int) -> Floats:
     """(cases, categories): how many readers gave each."""
-    return np.sum([one_hot(of_reader, categories) for of_reader in ratings], axis=0)
+    found: Floats = np.sum([one_hot(of_reader, categories) for of_reader in ratings], axis=0)
+    return found
 
 
 def _disagreement(counts: Floats, squared: bool) -> Floats:
     """Sum over all ordered pairs of ratings of their distance, for each row of counts."""
     many = counts.sum(axis=-1)
-    if not squared:
-        return many**2 - (counts**2).sum(axis=-1)
     value = np.arange(counts.shape[-1], dtype=np.float64)
-    return 2 * (many * (counts @ value**2) - (counts @ value) ** 2)
+    found: Floats = (
+        2 * (many * (counts @ value**2) - (counts @ value) ** 2)
+        if squared
+        else many**2 - (counts**2).sum(axis=-1)
+    )
+    return found
 
 
 def _beyond_chance(observed: Floats, expected: Floats) -> Floats:

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from pydantic import TypeAdapter
 
-from vrft_aug.evaluation.metrics.bootstrap import Metric, Statistic, measure
+from vrft_aug.evaluation.metrics.bootstrap import Metric, Statistic, measure, ratio
 from vrft_aug.evaluation.metrics.catalogue import groups
 from vrft_aug.nouns import TaskKind
 from vrft_aug.reader_study.agreement import (
@@ -25,7 +25,7 @@ from vrft_aug.reader_study.agreement import (
 )
 from vrft_aug.reader_study.mrmc import ObuchowskiRockette, obuchowski_rockette, over_readers_and_cases
 from vrft_aug.reader_study.protocol import Condition
-from vrft_aug.reader_study.reader_figures import BOTH, ReaderFigures, figures_of, right, statistics_of
+from vrft_aug.reader_study.reader_figures import BOTH, ReaderFigures, figures_of, statistics_of
 from vrft_aug.reader_study.readings import Readings
 from vrft_aug.reader_study.reason_ratings import ReasonRatings, reason_ratings
 
@@ -67,7 +67,7 @@ class Analysis:
     cases: int
     replicates: int
     seed: int
-    model: Metric  # accuracy of the model alone
+    model: Metric  # accuracy of the model alone; no answer is a wrong one
     readers: tuple[ReaderFigures, ...]
     all: ReaderFigures
     over_readers: Mapping[str, Metric]  # a condition, or "gain": intervals over readers and cases
@@ -83,7 +83,7 @@ def analyse(readings: Readings, replicates: int = REPLICATES) -> Analysis:
     material, names = readings.material, list(readings.logs)
     everybody, drawn = list(range(len(names))), groups(material.cases)
     asked = {name: [reader] for reader, name in enumerate(names)} | {"": everybody}
-    found: dict[tuple[str, ...], Statistic] = {("model",): right(readings.model, readings.truth)}
+    found: dict[tuple[str, ...], Statistic] = {("model",): ratio(readings.model == readings.truth)}
     for name, readers in asked.items():
         found |= {("reader", name, *key): one for key, one in statistics_of(readings, readers).items()}
     found |= _agreement(readings, names)

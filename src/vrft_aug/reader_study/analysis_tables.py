@@ -29,11 +29,12 @@ def sentences(analysis: Analysis) -> list[str]:
     if gain is not None and gain.value is not None:
         said.append(
             f"With the model's answer readers were right in {_share(both['aided'])}, without in "
-            f"{_share(both['unaided'])}: {gain.value:+.2f}{_interval(gain)} over readers and cases."
+            f"{_share(both['unaided'])}: {_signed(gain.value)}{_interval(gain)} over readers and cases."
         )
     if (tested := analysis.obuchowski_rockette) is not None:
+        low, high = _signed(tested.low), _signed(tested.high)
         said.append(
-            f"Obuchowski-Rockette: {tested.difference:+.2f} [{tested.low:+.2f}, {tested.high:+.2f}], "
+            f"Obuchowski-Rockette: {_signed(tested.difference)} [{low}, {high}], "
             f"F(1, {tested.degrees:.1f}) = {tested.f:.2f}, p = {tested.p:.3f}."
         )
     followed = analysis.all.reliance.get("followed_wrong")
@@ -51,40 +52,45 @@ def sentences(analysis: Analysis) -> list[str]:
 def reader_table(analysis: Analysis) -> Table:
     """A row a reader and condition, and all together."""
     graded = analysis.kind == "grade"
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False)
     for title in ("Reader", "Model"):
         table.add_column(title, no_wrap=True)
     for title in ("Accuracy", "Kappa", *(["Quadratic"] if graded else []), "Seconds", "n"):
         table.add_column(title, justify="right", no_wrap=True)
-    for one in (*analysis.readers, analysis.all):
+    for one in _everybody(analysis):
         for condition in analysis.conditions:
             kappas = (one.kappa, one.quadratic) if graded else (one.kappa,)
             shown = [one.accuracy[condition], *(of[condition] for of in kappas), one.seconds[condition]]
             table.add_row(
                 Text(one.reader), "with" if condition == "aided" else "without",
-                *(Text(str(metric)) for metric in shown), str(one.accuracy[condition].n),
+                *(Text(_cell(metric)) for metric in shown), str(one.accuracy[condition].n),
             )  # fmt: skip
     if analysis.conditions:
         blank = [""] * (3 if graded else 2)
-        table.add_row("model alone", "", Text(str(analysis.model)), *blank, str(analysis.model.n))
+        table.add_row("model alone", "", Text(_cell(analysis.model)), *blank, str(analysis.model.n))
     return table
 
 
 def reliance_table(analysis: Analysis) -> Table | None:
-    """A row a reader: the gain by the model, and what became of its wrong and right answers."""
+    """What the model's answer changes: each figure by reader."""
+    figures: list[tuple[str, list[Metric | None]]] = [
+        ("Accuracy with minus without", [one.gain for one in _everybody(analysis)]),
+        ("Time with over without", [one.time_ratio for one in _everybody(analysis)]),
+    ]
+    for name in analysis.all.reliance:
+        figures.append((RELIANCE[name][0], [one.reliance[name] for one in _everybody(analysis)]))
     if not analysis.all.reliance:
         return None
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("Reader", no_wrap=True)
-    titles = [RELIANCE[name][0] for name in analysis.all.reliance]
-    gained = analysis.all.gain is not None
-    for title in (*(["Gain"] if gained else []), *titles, *(["Time ratio"] if gained else [])):
-        table.add_column(title.replace(" ", "\n", 1), justify="right", no_wrap=True)
-    for one in (*analysis.readers, analysis.all):
-        cells = [_cell(metric) for metric in one.reliance.values()]
-        if gained:
-            cells = [_cell(one.gain), *cells, _cell(one.time_ratio)]
-        table.add_row(Text(one.reader), *map(Text, cells))
+    for title in ("The model's answer", "Reader"):
+        table.add_column(title, no_wrap=True)
+    for title in ("Value [95 %]", "n"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for title, metrics in figures:
+        for place, (one, metric) in enumerate(zip(_everybody(analysis), metrics, strict=True)):
+            if metric is not None:
+                name = title if place == 0 else ""
+                table.add_row(name, Text(one.reader), Text(str(metric)), str(metric.n))
     return table
 
 
@@ -200,6 +206,10 @@ def _reading_rows(readings: Readings) -> Iterator[Sequence[object]]:
             )  # fmt: skip
 
 
+def _everybody(analysis: Analysis) -> tuple[ReaderFigures, ...]:
+    return (*analysis.readers, analysis.all)
+
+
 def _numbers(metric: Metric) -> tuple[object, ...]:
     return metric.value, metric.low, metric.high, metric.n
 
@@ -221,4 +231,13 @@ def _share(metric: Metric) -> str:
 
 
 def _interval(metric: Metric) -> str:
-    return "" if metric.low is None or metric.high is None else f" [{metric.low:+.2f}, {metric.high:+.2f}]"
+    return (
+        ""
+        if metric.low is None or metric.high is None
+        else f" [{_signed(metric.low)}, {_signed(metric.high)}]"
+    )
+
+
+def _signed(value: float) -> str:
+    text = f"{value:+.2f}"
+    return "0.00" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")

@@ -11,7 +11,7 @@ from scipy import stats
 
 from vrft_aug.evaluation.metrics.bootstrap import Floats, Metric, Statistic, mean_of_defined, ratio
 from vrft_aug.evaluation.metrics.classification import quadratic_kappa
-from vrft_aug.reader_study.agreement import UNREAD, Ratings, cohen_kappa, difference, on
+from vrft_aug.reader_study.agreement import UNREAD, cohen_kappa, difference, on
 from vrft_aug.reader_study.protocol import Condition
 from vrft_aug.reader_study.readings import Readings
 from vrft_aug.reader_study.reliance import RELIANCE, reliance
@@ -92,16 +92,11 @@ def figures_of(
     )
 
 
-def right(said: Ratings, truth: Ratings) -> Statistic:
-    """Share of the readings that are right."""
-    return ratio((said == truth) & (said != UNREAD), said != UNREAD)
-
-
 def _of_one(readings: Readings, reader: int, condition: Condition) -> dict[str, Statistic]:
     said, truth = readings.said[condition][reader], readings.truth
     categories = len(readings.categories)
     found = {
-        "accuracy": right(said, truth),
+        "accuracy": ratio((said == truth) & (said != UNREAD), said != UNREAD),
         "kappa": cohen_kappa(truth, said, categories + 1),
         "log_seconds": _mean_log(readings.seconds[condition][reader]),
     }
