@@ -22,11 +22,7 @@ ROOMS = (
     "nouns", "errors", "processes", "files", "labels", "reading", "plugins", "page_templates",
     "data", "recipe", "perception", "answer", "knowledge", "shaping", "imitation", "prompt", "scorer",
     "run", "tasks", "policy", "training", "evaluation", "drafting", "preview",
-<<<<<<< HEAD
-    "bench", "tiny", "report", "export", "view", "experiments", "selftest", "cli",
-=======
-    "bench", "tiny", "reader_study", "report", "view", "experiments", "selftest", "cli",
->>>>>>> 613c0d1 (Reader studies: a protocol, a balanced schedule, answers on the disk before they count, and their pages)
+    "bench", "tiny", "reader_study", "report", "export", "view", "experiments", "selftest", "cli",
 )  # fmt: skip
 SIBLINGS = {frozenset({"training", "evaluation"})}  # never import each other
 ENTRANCES = ("__init__", "__main__")  # the public face and the command: they may import everything

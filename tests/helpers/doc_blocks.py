@@ -29,6 +29,7 @@ from vrft_aug.cli import app
 from vrft_aug.data.settings import DataConfig, reader_config
 from vrft_aug.experiments.study.study_file import load_study
 from vrft_aug.knowledge.bank import bank_path, parse_bank, read_bank_file
+from vrft_aug.reader_study.protocol import load_protocol
 from vrft_aug.recipe.file import load_recipe, parse_yaml, shipped_recipes
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.recipe.stage_config import StageConfig
@@ -59,6 +60,7 @@ PARSED = {
     "vrft demo": "takes minutes; tests/experiments run it short",
     "vrft view": "serves until it is stopped",
     "vrft ui": "serves until it is stopped",
+    "vrft readers": "needs what people answered; tests/report run it",
     "vrft traces": "asks a server",
     "--push": "asks a server",
     "vrft judge": "asks a server",
@@ -212,6 +214,8 @@ def check_yaml(text: str) -> str:
     keys = set(content)
     if "factors" in keys:
         return _in_a_file(text, load_study)
+    if "readers" in keys:
+        return _in_a_file(text, load_protocol)
     if "findings" in keys or "classes" in keys:
         parse_bank(Path("a block"), content)
     elif "reader" in keys:
