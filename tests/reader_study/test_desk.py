@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from vrft_aug.reader_study.answer_log import append, log_path, read_log
 from vrft_aug.reader_study.desk import Desk, open_desk
 from vrft_aug.reader_study.material import changes, load_material, open_material
 from vrft_aug.reader_study.protocol import load_protocol
+from vrft_aug.reader_study.readings import of_logs
 
 
 def test_a_killed_server_goes_on_at_the_first_case_without_an_answer(tmp_path: Path) -> None:
@@ -201,6 +203,23 @@ def test_a_changed_study_is_refused_and_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the model's answers"):
         with_settings()
     assert changes(load_material(tmp_path / "out"), load_material(tmp_path / "out")) == []
+
+
+def test_labels_of_which_several_are_true(tmp_path: Path) -> None:
+    _, material, _ = opened(tmp_path, conditions=["unaided"])
+    cases = tuple(replace(case, truth="mild, severe", answer="") for case in material.cases)
+    one = desk(tmp_path / "out", replace(material, kind="multilabel", cases=cases))
+
+    def take(place: int, *answers: str) -> str:
+        return one.take("good", place, answers=list(answers), flags=[], comment="", seconds=1)
+
+    assert [take(0, *given) for given in ((), ("0", "1"), ("1", "9"))] == ["incomplete"] * 3
+    assert [take(0, "4", "2"), take(1, "0"), take(2, "1", "1")] == ["saved"] * 3
+    given = read_log(tmp_path / "out", one.material, "good").given
+    assert [each.answer for each in given] == ["mild, severe", "", "no retinopathy"]
+    readings = of_logs(one.material, {"good": read_log(tmp_path / "out", one.material, "good")})
+    marks = [readings.marks("unaided")[0, each.slot.case] for each in given]
+    assert marks == [1, 0, 0] and readings.said["unaided"][0, given[1].slot.case] == readings.model[0]
 
 
 def test_ratings_are_saved_with_flags_and_comment(tmp_path: Path) -> None:

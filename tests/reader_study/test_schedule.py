@@ -106,6 +106,25 @@ def test_faults_of_a_study_file_are_one_line(changed: dict[str, Any], said: str,
     assert "\n" not in str(error.value) and len(str(error.value)) < 500 and "s.yaml" in str(error.value)
 
 
+def test_files_lie_beside_the_study_or_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vrft_aug.reader_study.protocol import load_protocol
+
+    (tmp_path / "a" / "run").mkdir(parents=True)
+    (tmp_path / "b" / "other").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "b")
+    found = {}
+    for name in ("run", "other", "nowhere"):
+        (tmp_path / "a" / "s.yaml").write_text(f"{{name: s, run: {name}, readers: [A]}}")
+        found[name] = load_protocol("../a/s.yaml").run
+    assert [Path(str(found[name])).resolve() for name in ("run", "other")] == [
+        tmp_path / "a" / "run", tmp_path / "b" / "other",
+    ]  # fmt: skip
+    assert Path(str(found["run"])).is_absolute() and found["nowhere"] == "nowhere"
+    assert load_protocol("../a/s.yaml", Path("other")).run == str(tmp_path / "b" / "other")
+
+
 def test_a_study_that_is_no_study(tmp_path: Path) -> None:
     from vrft_aug.errors import UserError
     from vrft_aug.reader_study.protocol import load_protocol, shipped_protocols

@@ -109,7 +109,7 @@ def load_protocol(source: str, run: Path | None = None) -> Protocol:
     if not isinstance(data, dict):
         raise UserError(f"reader study {path} holds {shown(data)}; expected a mapping (name, run, readers)")
     if run is not None:
-        data = {**data, "run": str(run)}
+        data = {**data, "run": str(run.absolute())}
     try:
         protocol = Protocol.model_validate(data)
     except ValidationError as error:
@@ -122,6 +122,7 @@ def load_protocol(source: str, run: Path | None = None) -> Protocol:
 
 
 def _beside(name: str, folder: Path) -> str:
-    """A file or folder beside the study, as an absolute path; else as it is named."""
-    beside = folder / name
-    return str(beside.resolve()) if beside.exists() and folder != SHIPPED_PROTOCOLS else name
+    """A file or folder beside the study or in the working folder, as an absolute path; else as named."""
+    places = (Path.cwd(),) if folder == SHIPPED_PROTOCOLS else (folder, Path.cwd())
+    found = next((place / name for place in places if (place / name).exists()), None)
+    return name if found is None else str(found.absolute())

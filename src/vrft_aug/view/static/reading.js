@@ -117,6 +117,7 @@ function onKey(event) {
   event.preventDefault();
 }
 
+if (location.search) history.replaceState(null, "", location.pathname); // what it told was told once
 form.addEventListener("submit", send);
 form.addEventListener("change", (event) => {
   tell("");
