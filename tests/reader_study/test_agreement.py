@@ -57,7 +57,7 @@ def test_kappas_are_statsmodels(weights: np.ndarray, cases: np.ndarray) -> None:
     table = aggregate_raters(RATINGS[:, cases].T, n_cat=5)[0]
     assert value(fleiss_kappa(RATINGS, 5), weights) == pytest.approx(theirs(table))
     pair = to_table(RATINGS[:2, cases].T, bins=5)[0]
-    assert value(cohen_kappa(*RATINGS[:2], 5), weights) == pytest.approx(cohens_kappa(pair).kappa)
+    assert value(cohen_kappa(RATINGS[0], RATINGS[1], 5), weights) == pytest.approx(cohens_kappa(pair).kappa)
 
 
 def test_krippendorffs_alpha_is_as_published() -> None:

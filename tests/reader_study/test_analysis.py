@@ -17,6 +17,7 @@ from vrft_aug.reader_study.analysis import Analysis, analyse
 from vrft_aug.reader_study.analysis_tables import figures_csv, readings_csv, sentences
 from vrft_aug.reader_study.answer_log import ReaderLog
 from vrft_aug.reader_study.desk import open_desk
+from vrft_aug.reader_study.reader_figures import BOTH
 from vrft_aug.reader_study.readings import Readings, of_logs, read_readings
 
 DRAWS = 300
@@ -62,7 +63,7 @@ def of(table: pd.DataFrame, reader: str, doing: str) -> pd.DataFrame:
 def test_accuracy_kappa_and_time_of_each_reader(analysis: Analysis, table: pd.DataFrame) -> None:
     assert [one.reader for one in analysis.readers] == list(HABITS)
     for one in analysis.readers:
-        for doing in ("unaided", "aided"):
+        for doing in BOTH:
             own = of(table, one.reader, doing)
             assert len(own) == 40 == one.accuracy[doing].n
             assert one.accuracy[doing].value == pytest.approx(accuracy_score(own.truth, own.answer))
@@ -74,7 +75,7 @@ def test_accuracy_kappa_and_time_of_each_reader(analysis: Analysis, table: pd.Da
             assert one.seconds[doing].value == pytest.approx(np.exp(np.log(seconds).mean()))
             assert one.median[doing] == pytest.approx(seconds.median())
         assert one.time_ratio is not None and one.time_ratio.value is not None and one.time_ratio.value < 1
-    for doing in ("unaided", "aided"):
+    for doing in BOTH:
         means = [one.accuracy[doing].value for one in analysis.readers]
         assert analysis.all.accuracy[doing].value == pytest.approx(
             np.mean([m for m in means if m is not None])
@@ -94,8 +95,9 @@ def test_the_gain_is_paired_and_tested_as_by_statsmodels(analysis: Analysis, tab
         assert one.gain is not None and one.gain.value == pytest.approx(aided.mean() - alone.mean())
         assert (one.better, one.worse) == (counts[0, 1], counts[1, 0])
         assert one.p == pytest.approx(mcnemar(counts, exact=True).pvalue)
-        assert one.gain.low is not None and one.gain.high is not None
-        assert one.gain.low <= one.gain.value <= one.gain.high
+        low, high = one.gain.low, one.gain.high
+        assert low is not None and high is not None and one.gain.value is not None
+        assert low <= one.gain.value <= high
     gains = [
         one.gain.value for one in analysis.readers if one.gain is not None and one.gain.value is not None
     ]
@@ -181,7 +183,7 @@ def test_a_study_in_the_middle_and_one_reader_alone(tmp_path: Path) -> None:
     assert found.readers[1].accuracy["aided"].value is None and found.readers[1].done == 0
     assert found.all.accuracy["unaided"].value == found.readers[0].accuracy["unaided"].value
     only = analyse(played(tmp_path / "b", readers=["good"], conditions=["unaided"], cases=10), DRAWS)
-    assert only.pairs == only.together == () and only.all.gain is None and only.all.reliance == {}
+    assert not only.pairs and not only.together and only.all.gain is None and only.all.reliance == {}
 
 
 def test_cannot_tell_is_wrong_and_no_grade(tmp_path: Path) -> None:
