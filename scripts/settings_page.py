@@ -40,6 +40,7 @@ from vrft_aug.recipe import (
     stage_config,
     task_config,
     teacher_config,
+    tracking_config,
 )
 from vrft_aug.scorer import SUPPLIED, TERMS
 
@@ -76,6 +77,7 @@ RECIPE = {
     "`stages[].teacher`": teacher_config.Teacher,
     "`stages[].rollouts`": rollouts_config.RolloutsConfig,
     "`stages[].look`": look_config.LookProbe,
+    "`stages[].tracking`": tracking_config.Tracking,
     "`evaluation`": schema.EvaluationConfig,
     "`parallel`": parallel_config.ParallelConfig,
 }
@@ -133,6 +135,7 @@ TOLD = {
     "StageConfig.max_new_tokens": "of a completion",
     "StageConfig.save_steps": "steps between checkpoints",
     "StageConfig.look": "see `stages[].look`",
+    "StageConfig.tracking": "see `stages[].tracking`",
     "StageConfig.dynamic_sampling": "see `stages[].dynamic_sampling`",
     "StageConfig.perception_loss": "see `stages[].perception_loss`",
     "StageConfig.token_weights": "see `stages[].token_weights`",

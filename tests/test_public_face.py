@@ -97,4 +97,4 @@ def test_python_m_is_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "vrft_aug", "--version"], capture_output=True, text=True, timeout=120
     )
-    assert (done.returncode, done.stdout.strip()) == (0, vrft_aug.__version__)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, f"vrft-aug {vrft_aug.__version__}")

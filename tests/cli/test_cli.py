@@ -65,7 +65,7 @@ def test_every_command_has_a_help_page_and_no_decoration() -> None:
 
 
 def test_version() -> None:
-    assert vrft("--version").stdout == f"{__version__}\n"
+    assert vrft("--version").stdout.startswith(f"vrft-aug {__version__}\npython ")
 
 
 def test_the_next_commands_can_be_typed(tmp_path: Path) -> None:

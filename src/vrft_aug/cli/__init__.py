@@ -78,9 +78,10 @@ def main() -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from vrft_aug import __version__
+        from vrft_aug.cli.version_lines import version_lines
 
-        typer.echo(__version__)
+        for line in version_lines():
+            typer.echo(line)
         raise typer.Exit
 
 

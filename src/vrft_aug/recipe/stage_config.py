@@ -14,6 +14,7 @@ from vrft_aug.recipe.rollouts_config import PREFIX, RolloutsConfig
 from vrft_aug.recipe.seats_config import Seats
 from vrft_aug.recipe.task_config import Injection
 from vrft_aug.recipe.teacher_config import Teacher
+from vrft_aug.recipe.tracking_config import Tracking
 
 # TRL settings that would contradict the recipe: where to set them instead.
 OWNED_BY_RECIPE = {
@@ -100,6 +101,7 @@ class StageConfig(Strict):
     teacher: Teacher = Teacher()
     rollouts: RolloutsConfig = RolloutsConfig()  # grpo: what draws the completions, see `stages[].rollouts`
     look: LookProbe = LookProbe()
+    tracking: Tracking = Tracking()
     prefix_sharing: bool = True  # grpo: compute each prompt once per group; off is the stock trainer
     # trl.GRPOConfig or trl.SFTConfig settings under their own names
     trainer: dict[str, Any] = Field(default_factory=dict)

@@ -45,6 +45,7 @@ SAME_WEIGHTS = {
     "dataloader_num_workers",
     "report_to",
     "look",
+    "tracking",
 }
 
 

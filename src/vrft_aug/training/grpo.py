@@ -39,7 +39,7 @@ from vrft_aug.training.case_dataset import CaseDataset
 from vrft_aug.training.checkpoint_mark import CheckpointMark
 from vrft_aug.training.job import BuiltStage, StageJob, freeze_parts, trainer_row
 from vrft_aug.training.mixture import Mixture, RowScorer
-from vrft_aug.training.monitoring.loggers import LoggerPictures
+from vrft_aug.training.monitoring.loggers import LoggerRollouts
 from vrft_aug.training.monitoring.look_monitor import watch_looking
 from vrft_aug.training.monitoring.progress import ProgressBar, RunLog
 from vrft_aug.training.order import with_dropout
@@ -75,7 +75,7 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
     thresholds, buffer = Thresholds(row_scorer), RolloutBuffer()
     row_of = partial(_row, mixture)
     log = RunLog(stage.name, job.run, buffer)
-    pictures = LoggerPictures(stage.name, job.tasksets, buffer)
+    shown = LoggerRollouts(stage, job.tasksets, buffer)
     bar = ProgressBar(stage.name, stage.steps, job.console)
     renews = stage.curriculum is not None and stage.curriculum.re_estimate is not None
     seen = GroupsSeen(once_for_all(partial(_noted, job, row_scorer)) if renews else ())
@@ -97,7 +97,7 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
         processing_class=policy.processor,
         peft_config=lora_config(job.model),
         callbacks=[
-            pictures,
+            shown,
             log,
             bar,
             thresholds,
@@ -106,7 +106,7 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
             CheckpointMark(stage, job.folder),
         ],
     )
-    pictures.trainer = trainer
+    shown.trainer = trainer
     freeze_parts(trainer.model, job)
     if stage.prefix_sharing and enable_prefix_sharing(trainer):
         serve_pictures(
