@@ -55,7 +55,7 @@ def plain(folder: Path, *arguments: str, **variables: str) -> str:
     """What a Python prints that does not know this package, in a folder."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=300,
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=900,
         env={**kept, "HF_HUB_OFFLINE": "1", **variables},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -126,7 +126,7 @@ def test_the_dockerfiles_command_serves_it_and_the_request_is_answered(
             [*command, "--device", "cpu"], stdout=log, stderr=log, env={**os.environ, "HF_HUB_OFFLINE": "1"}
         )
     try:
-        until = time.monotonic() + 240
+        until = time.monotonic() + 900
         while time.monotonic() < until and server.poll() is None:
             with socket.socket() as attempt:
                 if attempt.connect_ex(("127.0.0.1", int(port))) == 0:
