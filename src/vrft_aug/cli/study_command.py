@@ -48,7 +48,7 @@ def study(
 
     places = Places(output or Path("runs/studies") / loaded.name, runs)
     if markdown is not None:
-        write_measured(loaded, places, markdown)
+        write_measured(loaded, source, places, markdown)
         typer.echo(f"wrote {markdown}")
         return
     if dry:

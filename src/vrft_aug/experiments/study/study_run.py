@@ -86,19 +86,20 @@ def write_study_page(study: Study, cells: Sequence[Cell], failed: dict[Path, str
     )
 
 
-def write_measured(study: Study, places: Places, output: Path) -> None:
+def write_measured(study: Study, source: str, places: Places, output: Path) -> None:
     """A page in Markdown of what has finished, which says where nothing has; nothing is run.
 
-    Raises UserError for a cell that cannot be.
+    `source` is what the command line calls the study. Raises UserError for a cell that cannot be.
     """
     cells = study_cells(study, places.runs)
     check_unchanged(cells, places.study, anew=False)
     runs, finished = _reports(cells), {cell.run for cell in cells if cell.finished}
     seconds = sum(CellRun((), 0, run).seconds for run in finished)
     told = Measured(
-        name=study.name,
+        source=source,
+        page=output.as_posix(),
         question=study.question,
-        recipe=study.recipe,
+        recipe=Path(study.recipe).name,  # of a file not where it lies here
         seeds=len(study.seeds),
         planned=len({cell.run for cell in cells}),
         finished=len(finished),
