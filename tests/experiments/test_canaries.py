@@ -52,6 +52,7 @@ def test_a_whole_road_tells_nothing_of_the_headers(tmp_path: Path) -> None:
         "train": vrft("train", str(file), "--output", str(run)),
         "evaluate": vrft("evaluate", str(run), "--output", str(work / "again.json")),
         "report": vrft("report", str(run)),
+        "export": vrft("export", str(run), "--to", str(work / "handed-on")),
         "predict": vrft("predict", str(run), str(root / "scans/s3.dcm"), "--json"),
     }
     assert "text is burned into their pixels" in printed["check"]
@@ -74,7 +75,7 @@ def test_a_whole_road_tells_nothing_of_the_headers(tmp_path: Path) -> None:
     ]
     assert not told
     assert (run / "report.html").is_file() and (run / "rollouts.jsonl").is_file()
-    assert list((run / "predictions").iterdir())
+    assert list((run / "predictions").iterdir()) and (work / "handed-on" / "README.md").is_file()
 
 
 def wrong_files(whole: bytes, path: Path) -> dict[str, bytes]:
