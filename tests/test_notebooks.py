@@ -84,7 +84,11 @@ def test_they_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         )
     notebook.cells = kept
     nbclient.NotebookClient(
-        notebook, timeout=1500, kernel_name="python3", resources={"metadata": {"path": str(work)}}
+        notebook,
+        timeout=1500,
+        startup_timeout=600,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(work)}},
     ).execute()
     said = json.dumps(notebook)
     assert "report" in said and list((work / "runs").glob("*/report.html"))
