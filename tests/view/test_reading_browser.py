@@ -213,10 +213,7 @@ def test_a_closed_tab_goes_on_and_its_time_too(browser: Any, study: tuple[str, D
         saved(again, one, "good", place + 1)
         last = read_log(one.folder, one.material, "good").given[-1]
         assert last.openings == 2 and 1 < last.seconds < 30
-        page = again
         assert again.evaluate("Object.keys(localStorage).filter((key) => key.endsWith('/0')).length") == 0
-        again.close()
-        page = browser.new_context().new_page()  # what the fixture asks at the end
 
 
 def test_without_pictures_nothing_is_answered(browser: Any, tmp_path: Path) -> None:
