@@ -6,6 +6,11 @@ import difflib
 import errno
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class UserError(Exception):
@@ -75,3 +80,26 @@ def shown(value: object) -> str:
         return "a list"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The first thing that is wrong with a file which pydantic checked."""
+
+    where: str  # dotted keys, such as `rows.3.case`
+    given: str  # `is missing`, or `is` and the value
+    reason: str
+
+    def __str__(self) -> str:
+        """Where, and why it is wrong."""
+        return f"{self.where}: {self.reason}"
+
+
+def first_fault(error: ValidationError, whole: str = "the file") -> Fault:
+    """What to tell of a failed check; `whole` names the place of a fault that is in no key."""
+    first = error.errors()[0]
+    return Fault(
+        where=".".join(map(str, first["loc"])) or whole,
+        given="is missing" if first["type"] == "missing" else f"is {shown(first['input'])}",
+        reason=first["msg"].removeprefix("Value error, "),
+    )

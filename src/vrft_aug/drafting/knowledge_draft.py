@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from vrft_aug.errors import UserError
+from vrft_aug.errors import UserError, first_fault
 from vrft_aug.knowledge.bank_schema import REVIEW, KnowledgeBank
 from vrft_aug.knowledge.validate import check_bank
 from vrft_aug.labels import label_keys, normalise
@@ -174,8 +174,7 @@ def _read(text: str) -> _Reply:
             value, end = json.JSONDecoder().raw_decode(text, start)
             return _Reply.model_validate(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            wrong = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            wrong = str(first_fault(error, "the object"))
         except (ValueError, RecursionError):
             wrong, end = "the JSON object is broken", start + 1
         start = text.find("{", end)

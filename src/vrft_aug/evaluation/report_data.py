@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from vrft_aug.errors import UserError
+from vrft_aug.errors import UserError, first_fault
 from vrft_aug.evaluation.blind import Blind
 from vrft_aug.evaluation.meanings import MEANINGS, Meaning
 from vrft_aug.evaluation.metrics import curves
@@ -163,10 +163,8 @@ def load_report(path: Path) -> Report:
     except OSError:
         raise UserError(f"{path} cannot be read; expected the report that `vrft evaluate` writes") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UserError(
-            f"{path}: {where}: {first['msg']}; expected a report of this version, run `vrft evaluate` again"
+            f"{path}: {first_fault(error)}; expected a report of this version, run `vrft evaluate` again"
         ) from None
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from vrft_aug.errors import UserError
+from vrft_aug.errors import UserError, first_fault
 from vrft_aug.nouns import Message
 from vrft_aug.policy.endpoint import Endpoint, Reply, RequestRefused
 
@@ -69,11 +69,9 @@ def read_labelled(path: Path) -> list[Labelled]:
         try:
             found.append(Labelled.model_validate_json(line))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the line"
             raise UserError(
-                f"{path} line {number}: {where}: {first['msg']}; expected question, reference, answer and "
-                f"a verdict: {', '.join(VALUES)}"
+                f"{path} line {number}: {first_fault(error, 'the line')}; expected question, reference, "
+                f"answer and a verdict: {', '.join(VALUES)}"
             ) from None
     if not found:
         raise UserError(f"{path} has no lines; expected answers with the verdicts of people")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from vrft_aug.errors import UserError, shown
+from vrft_aug.errors import UserError, first_fault
 from vrft_aug.files import write_text
 from vrft_aug.knowledge.bank import bank_path, load_bank
 from vrft_aug.knowledge.bank_facts import Fact, bank_facts, bank_hash
@@ -102,11 +102,10 @@ def read_verdicts(path: Path) -> tuple[Verdict, ...]:
         try:
             verdicts.append(Verdict.model_validate(json.loads(line)))
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(map(str, first["loc"])) or "the line"
-            given = "is missing" if first["type"] == "missing" else f"is {shown(first['input'])}"
+            fault = first_fault(error, "the line")
             raise UserError(
-                f"review {path} line {number}: {key} {given}; expected what `vrft knowledge review` writes"
+                f"review {path} line {number}: {fault.where} {fault.given}; expected what `vrft knowledge "
+                "review` writes"
             ) from None
         except ValueError as error:
             raise UserError(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vrft_aug.answer import ANSWER_BLOCK
 from vrft_aug.data.cases import load_cases
-from vrft_aug.errors import UserError, nearest, shown
+from vrft_aug.errors import UserError, first_fault, nearest
 from vrft_aug.files import write_text
 from vrft_aug.knowledge.count import injection_count
 from vrft_aug.knowledge.told import known_bank, told_bank
@@ -149,11 +149,9 @@ def _parse(line: str, where: str) -> _Line:
     try:
         return _Line.model_validate(json.loads(line))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        given = "is missing" if first["type"] == "missing" else f"is {shown(first['input'])}"
+        fault = first_fault(error, "the line")
         raise UserError(
-            f'{where}: {key or "the line"} {given}; expected {{"case": ID, "completion": TEXT}}'
+            f'{where}: {fault.where} {fault.given}; expected {{"case": ID, "completion": TEXT}}'
         ) from None
     except ValueError as error:
         raise UserError(f'{where} is no JSON: {error}; expected {{"case": ID, "completion": TEXT}}') from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from vrft_aug.data.cases import load_cases
-from vrft_aug.errors import UserError
+from vrft_aug.errors import UserError, first_fault
 from vrft_aug.evaluation.language_judge import evaluation_hash
 from vrft_aug.evaluation.metrics.case_rows import Row
 from vrft_aug.evaluation.report_data import load_report
@@ -189,10 +189,8 @@ def load_material(folder: Path) -> Material:
             f"{folder} holds no {FROZEN}; expected the folder of a reader study, as `vrft ui --study` makes"
         ) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UserError(
-            f"{path}: {where}: {first['msg']}; expected what `vrft ui --study` wrote, in this version"
+            f"{path}: {first_fault(error)}; expected what `vrft ui --study` wrote, in this version"
         ) from None
 
 

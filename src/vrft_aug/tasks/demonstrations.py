@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from vrft_aug.answer import TAGS, parse
-from vrft_aug.errors import UserError, nearest, shown
+from vrft_aug.errors import UserError, first_fault, nearest, shown
 from vrft_aug.nouns import Answer, Case, Rollout, Task
 from vrft_aug.perception.matching import matched_iou
 from vrft_aug.perception.spaces import Frame
@@ -125,10 +125,6 @@ def _parse(text: str, where: str) -> _Line:
     try:
         return _Line.model_validate(json.loads(text))
     except ValidationError as error:
-        first = error.errors()[0]
-        what = ".".join(str(part) for part in first["loc"]) or "the line"
-        raise UserError(
-            f"{where}: {what}: {first['msg'].removeprefix('Value error, ')}; {EXPECTED}"
-        ) from None
+        raise UserError(f"{where}: {first_fault(error, 'the line')}; {EXPECTED}") from None
     except ValueError as error:
         raise UserError(f"{where} is no JSON: {error}; {EXPECTED}") from None

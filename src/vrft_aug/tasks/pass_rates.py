@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field, ValidationError, model_validator
 
 from vrft_aug.data.settings import Strict
-from vrft_aug.errors import UserError, shown
+from vrft_aug.errors import UserError, first_fault
 from vrft_aug.files import write_text
 from vrft_aug.nouns import Answer, Case, Prompt, Task
 from vrft_aug.perception.matching import matched_iou
@@ -88,12 +88,8 @@ def load_pass_rates(path: Path) -> PassRates:
     try:
         return PassRates.model_validate(json.loads(text))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(
-            f"pass rates {path}: {where}: {first['msg'].removeprefix('Value error, ')}, given "
-            f"{shown(first['input'])}; {EXPECTED}"
-        ) from None
+        fault = first_fault(error)
+        raise UserError(f"pass rates {path}: {fault} (it {fault.given}); {EXPECTED}") from None
     except ValueError as error:
         raise UserError(f"pass rates {path} is no JSON: {error}; {EXPECTED}") from None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from vrft_aug.errors import UserError
+from vrft_aug.errors import UserError, first_fault
 from vrft_aug.evaluation.metrics.bootstrap import Metric
 from vrft_aug.evaluation.metrics.case_rows import Row
 from vrft_aug.evaluation.provenance import Provenance
@@ -139,10 +139,8 @@ def load_look(path: Path) -> Look:
     except OSError:
         raise UserError(f"{path} cannot be read; expected what `vrft look` writes") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UserError(
-            f"{path}: {where}: {first['msg']}; expected a file of this version, run `vrft look` again"
+            f"{path}: {first_fault(error)}; expected a file of this version, run `vrft look` again"
         ) from None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from vrft_aug.errors import UserError
+from vrft_aug.errors import UserError, first_fault
 from vrft_aug.files import write_text
 from vrft_aug.preview.audit.audited import Finding
 from vrft_aug.preview.audit.model_sizes import Seen
@@ -70,9 +70,8 @@ def load_audit(path: Path) -> Audit:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; expected the JSON of an audit") from None
     except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"])) or "the whole file"
         raise UserError(
-            f"{path} is no audit: {where}: {error.errors()[0]['msg']}; expected a file that "
+            f"{path} is no audit: {first_fault(error, 'the whole file')}; expected a file that "
             "vrft data RECIPE --json FILE wrote"
         ) from None
 
