@@ -132,7 +132,8 @@ def test_the_dockerfiles_command_serves_it_and_the_request_is_answered(
                 if attempt.connect_ex(("127.0.0.1", int(port))) == 0:
                     break
             time.sleep(0.5)
-        said = plain(tmp_path, str(out / "request.py"), str(picture), f"http://127.0.0.1:{port}").splitlines()
+        asked = [str(out / "request.py"), str(picture), f"http://127.0.0.1:{port}", str(out)]
+        said = plain(tmp_path, *asked).splitlines()
     finally:
         server.terminate()
         server.wait(30)

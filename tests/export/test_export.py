@@ -100,7 +100,7 @@ def test_the_dockerfile_names_what_it_serves(adapter: bool, made: tuple[Path, Pa
         ["transformers", "serve", "/model"],
         ["vllm", "serve", "my-lab/base" if adapter else "/model"],
     ]
-    assert ("served=/model" in entries[1]) is adapter
+    assert ("/model=/model" in entries[1]) is adapter
     assert all({"--port", "8000"} <= set(entry) for entry in entries)
 
 
