@@ -47,6 +47,7 @@ STYLE = """.md-grid { max-width: 72rem; }
 .md-typeset td code { word-break: normal; overflow-wrap: normal; }
 .md-typeset .doc-symbol, .md-typeset .doc-labels code { opacity: 1; color: var(--md-default-fg-color); }
 [data-md-color-scheme="default"] { --md-accent-fg-color: #2f41c8; --md-typeset-a-color: #2f41c8; }
+[data-md-color-scheme="slate"] { --md-accent-fg-color: #93a6ff; --md-typeset-a-color: #93a6ff; }
 """
 # What the theme leaves to be wished for by who uses a keyboard or a screen reader.
 SCRIPT = """addEventListener("load", () => {

@@ -194,7 +194,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "scheme"), [(1360, "light"), (390, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1360, "light"), (1360, "dark"), (390, "dark")])
 def test_it_is_read_and_searched_from_a_disk(site: Path, browser: Any, width: int, scheme: str) -> None:
     """Wide and narrow, light and dark: no error, no request, nothing sideways, nothing that axe finds."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra `dev`")

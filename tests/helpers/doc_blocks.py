@@ -70,7 +70,7 @@ PARSED = {
     "vrft selftest": "takes a minute; tests/selftest run it",
     "vrft tiny build": "takes an hour",
     "vrft tiny photo": "takes minutes, and public data; tests/tiny run it short",
-    "photo-": "needs public data",
+    "photo-idrid": "needs public data",
     "--endpoint": "asks a server",
     "--processes": "several processes; tests/training run them",
     "--jobs": "trains for hours; tests/experiments run a short study",

@@ -66,7 +66,8 @@ def what_is_seen(data: AuditedTask, view: View) -> Seen | None:
         scales.append((across * down) ** 0.5)
         tokens.append(sum(view.image_tokens(size) for size in known))
         for box in case.target.boxes or ():
-            lesions[box.label or "box"].append((box.area * across * down) ** 0.5 / view.factor)
+            side = (box.area * across * down) ** 0.5 / view.factor
+            lesions[box.label or "box"].append(float(side))  # corners of drawn boxes are numpy's
     if not sizes:
         return None
     return Seen(
