@@ -10,6 +10,7 @@ from vrft_aug.errors import UserError
 from vrft_aug.experiments.study.cells import study_cells
 from vrft_aug.experiments.study.study_file import Study, load_study, shipped_studies
 from vrft_aug.recipe.file import copy_recipe
+from vrft_aug.recipe.model_folder import TINY_FOLDER
 
 STUDY: dict[str, Any] = {
     "name": "small",
@@ -77,7 +78,9 @@ def other(level: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", shipped_studies())
-def test_shipped_studies_can_be_run(name: str, tmp_path: Path) -> None:
+def test_shipped_studies_can_be_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo-base").symlink_to(TINY_FOLDER)  # which a user has to make for some of them
     study = load_study(name)
     cells = study_cells(study, tmp_path)
     assert study.question and len(cells) >= len(study.chosen())
