@@ -1,4 +1,4 @@
-"""Draw docs/images/tiny-boxes.png: what the embedded model finds on pictures that no training has seen.
+"""Draw docs/images/tiny-boxes.webp: what the embedded model finds on pictures that no training has seen.
 
     python scripts/tiny_boxes.py
 
@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--pictures", type=int, default=5)
-    parser.add_argument("--output", type=Path, default=Path("docs/images/tiny-boxes.png"))
+    parser.add_argument("--output", type=Path, default=Path("docs/images/tiny-boxes.webp"))
     given = parser.parse_args()
     rows = tiles(given.model, given.pictures)
     width, height = rows[0][0].size
@@ -90,7 +90,7 @@ def main() -> None:
     for y, row in enumerate(rows):
         for x, one in enumerate(row):
             sheet.paste(one, (GAP + x * (width + GAP), GAP + y * (height + GAP)))
-    sheet.save(given.output, optimize=True)
+    sheet.save(given.output, quality=82)
 
 
 if __name__ == "__main__":

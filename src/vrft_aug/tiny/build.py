@@ -1,10 +1,10 @@
-"""Make the embedded tiny model: `vrft tiny build`, seeded, about an hour on two processors.
+"""Make the embedded tiny model: `vrft tiny build`, seeded, a bit over an hour on two processors.
 
 Stage 1 teaches the vision tower what lies where, stage 2 the language model to look definitions up in text;
 the two share no weights and run side by side, a thread each. Stage 3 teaches both together to answer about
-pictures. Stages 4 to 7 teach to find: first the tower where its tokens lie, then the language model to write
-boxes, in two rounds, then both, on pictures of another camera too. Every finished stage is kept in
-`<output>.work`, so that an interrupted build goes on where it stopped.
+pictures. Stages 4 to 8 teach to find: first the tower where its tokens lie, then the language model to write
+boxes, in two rounds, then both, on pictures of another camera too; the last mostly rehearses what was there
+before. Every finished stage is kept in `<output>.work`; an interrupted build goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from transformers import AutoProcessor
 from vrft_aug.data.procedural.pool import Modality, Pool, render_pool, retaken
 from vrft_aug.data.procedural.scene import SIZE
 from vrft_aug.tiny.architecture import new_model
-from vrft_aug.tiny.finding import train_finding
+from vrft_aug.tiny.finding import train_finding, train_keeping
 from vrft_aug.tiny.language import Tutor, train_pictures, train_text
 from vrft_aug.tiny.lessons import corpus
 from vrft_aug.tiny.places import train_places
@@ -57,7 +57,7 @@ def build(output: Path, seed: int = 0, scale: float = 1.0) -> None:
     _stage(work / "pictures.safetensors", tutor.model, tutor.model, learn)
     with ProcessPoolExecutor(1, get_context("spawn"), initializer=_alone) as aside:
         aside.submit(_boxes, work, seed, scale).result()
-    for name in ("pictures", "places", "finding", "sharper", "cameras"):
+    for name in ("pictures", "places", "finding", "sharper", "cameras", "keeping"):
         _load(tutor.model, work / f"{name}.safetensors")
     save(tutor, output)
     shutil.rmtree(work)
@@ -116,7 +116,7 @@ def _text(work: Path, seed: int, scale: float) -> None:
 
 
 def _boxes(work: Path, seed: int, scale: float) -> None:
-    """Stages 4 to 7, from weights rounded to half precision: as if from a model of three stages, saved."""
+    """Stages 4 to 8, from weights rounded to half precision: as if from a model of three stages, saved."""
     tutor = _student(work, seed)
     _load(tutor.model, work / "pictures.safetensors")
     with torch.no_grad():
@@ -135,6 +135,8 @@ def _boxes(work: Path, seed: int, scale: float) -> None:
     both = both_cameras(pools, seed)
     learn = partial(train_finding, tutor, both, _steps(250, scale), 8, seed, 7, tower=True)
     _stage(work / "cameras.safetensors", tutor.model, tutor.model, learn)
+    learn = partial(train_keeping, tutor, both, _steps(130, scale), 8, seed, 8)
+    _stage(work / "keeping.safetensors", tutor.model, tutor.model, learn)
 
 
 def _pools(seed: int, scale: float) -> list[tuple[Pool, float]]:
@@ -147,7 +149,7 @@ def _pools(seed: int, scale: float) -> list[tuple[Pool, float]]:
 
 
 def finding_pools(seed: int, scale: float) -> list[tuple[Pool, float]]:
-    """Pictures for stages 4 to 7 that no stage before has seen."""
+    """Pictures for stages 4 to 8 that no stage before has seen."""
     plan: Plan = (
         ("fundus", 2600, (SIZE, SIZE), 0.58),
         ("fundus", 450, WIDE, 0.1),

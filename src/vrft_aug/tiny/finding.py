@@ -1,9 +1,9 @@
-"""Stages 5 to 7 of the tiny model: boxes, kind by kind, with what was learned before kept in practice.
+"""Stages 5 to 8 of the tiny model: boxes, kind by kind, with what was learned before kept in practice.
 
 Coordinates are classes to a language model, and no class is near another. Here they are taught as spread
 over their neighbours by the true, unrounded place, and the heads in `gaze` are shown the picture tokens that
-a box lies in. The vision tower stays as stage 4 left it until the last stage, in which some of the pictures
-are another camera's.
+a box lies in. The vision tower stays as stage 4 left it until stage 7, from which on some of the pictures are
+another camera's.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from vrft_aug.tiny.lessons import (
 from vrft_aug.tiny.optimise import optimise
 from vrft_aug.tiny.places import PlaceHeads, cells, place_loss, spread
 from vrft_aug.tiny.systems import random_system, suits
-from vrft_aug.tiny.vision import grid, patches, sample_batch
+from vrft_aug.tiny.vision import Heads, grid, patches, sample_batch, vision_loss
 
 KNOWN = 0.5  # of the pictures are also asked what stage 3 asks
 CORNERS = re.compile(r"\[(\d+),(\d+),(\d+),(\d+)\]")
@@ -57,9 +57,12 @@ class Found:
     goal: Tensor  # (N, T): True at the picture tokens that the box lies in
 
 
-def find_batch(tutor: Tutor, pool: Pool, rows: int, asked: int, rng: np.random.Generator) -> Found:
+def find_batch(
+    tutor: Tutor, pool: Pool, rows: int, asked: int, rng: np.random.Generator, known: int | None = None
+) -> Found:
     """Pictures with `asked` questions where things are; to some also one of what was learned before.
 
+    With `known` all of the clinic's are asked so many of these, and one where things are.
     Of another camera than the clinic's only boxes are learned: what it shows stays to be learned there.
     """
     shown, found = sample_batch(pool, rows, rng)
@@ -70,9 +73,11 @@ def find_batch(tutor: Tutor, pool: Pool, rows: int, asked: int, rng: np.random.G
     positions: Tensor | None = None
     first = 0
     for row, findings in enumerate(found):
-        known = pool.camera == "clinic" and rng.random() < KNOWN
-        lessons = [_known(pool.modality, findings, pool.size, rng)] if known else []
-        lessons += [_asked(pool.modality, findings, pool.size, rng) for _ in range(asked)]
+        before, boxes = 0, asked
+        if pool.camera == "clinic":
+            before, boxes = (int(rng.random() < KNOWN), asked) if known is None else (known, 1)
+        lessons = [_known(pool.modality, findings, pool.size, rng) for _ in range(before)]
+        lessons += [_asked(pool.modality, findings, pool.size, rng) for _ in range(boxes)]
         whole = [tutor.prompt(lesson).replace(IMAGE_PAD, IMAGE_PAD * tokens) for lesson in lessons]
         head = whole[0][: whole[0].index(VISION_END) + len(VISION_END)]
         prefix = tutor.ids(head)
@@ -141,7 +146,11 @@ def _written(tutor: Tutor, lesson: Lesson) -> tuple[list[int], list[tuple[int, f
 
 
 def find_loss(
-    tutor: Tutor, found: Found, numbers: Tensor, heads: PlaceHeads | None = None
+    tutor: Tutor,
+    found: Found,
+    numbers: Tensor,
+    heads: PlaceHeads | None = None,
+    kinds: Heads | None = None,
 ) -> tuple[Tensor, float]:
     """The loss of a batch, and the share of coordinates that come out within one step of the grid.
 
@@ -172,6 +181,9 @@ def find_loss(
     if heads is not None:
         tokens = visual[0].view(len(found.findings), -1, visual[0].shape[-1])
         loss = loss + 0.5 * place_loss(heads, tokens, found.findings, found.size, even=True)[0]
+    if kinds is not None:
+        tokens = visual[0].view(len(found.findings), -1, visual[0].shape[-1])
+        loss = loss + 0.4 * vision_loss(kinds, tokens, found.findings, found.size)[0]
     near = (GRID * said.argmax(-1) - found.pixels).abs() <= GRID
     return loss, near.float().mean().item() if len(rows) else 1.0
 
@@ -212,6 +224,32 @@ def train_finding(
         return find_loss(tutor, find_batch(tutor, pool, rows, 3, rng), numbers, heads)
 
     optimise(groups, steps, "finding", turn, warm=20)
+
+
+def train_keeping(
+    tutor: Tutor, pools: Sequence[tuple[Pool, float]], steps: int, rows: int, seed: int, stage: int
+) -> None:
+    """Stage 8: all together, mostly what the stages before finding taught, so that none of it is lost."""
+    rng = np.random.default_rng([seed, stage])
+    torch.manual_seed(seed)
+    tutor.model.model.language_model.set_attn_implementation("sdpa")
+    numbers, visual, heads, kinds = number_tokens(tutor), tutor.model.model.visual, PlaceHeads(), Heads()
+    visual.requires_grad_(True)
+    groups = [
+        (list(tutor.model.model.language_model.parameters()), 5e-4),
+        (list(visual.parameters()), 3e-4),
+        ([*heads.parameters(), *kinds.parameters()], 4e-3),
+    ]
+    shares = [share for _, share in pools]
+
+    def turn() -> tuple[Tensor, float]:
+        if rng.random() < 0.1:
+            return tutor.loss(_without_notes(tutor.text_batch(rows // 2, 12, rng)))
+        pool = pools[int(rng.choice(len(pools), p=shares))][0]
+        batch = find_batch(tutor, pool, rows, 3, rng, known=2)
+        return find_loss(tutor, batch, numbers, heads, kinds if pool.camera == "clinic" else None)
+
+    optimise(groups, steps, "keeping", turn, warm=20)
 
 
 def _without_notes(batch: Packed) -> Packed:

@@ -33,7 +33,7 @@ class ProceduralData(DataConfig):
     """Images made on the fly by `vrft_aug.data.procedural`; every split has a seed range of its own."""
 
     modality: Literal["fundus", "chest"] = "fundus"
-    # handheld: dim, tinted and noisy, unlike the pictures that the embedded model learned from
+    # handheld: dim, tinted and noisy; of these the embedded model learned boxes only
     camera: Literal["clinic", "handheld"] = "clinic"
     # how many: of cases, or of pictures where they are asked questions (choice, answer)
     train: int = Field(default=256, ge=1, le=MOST)
