@@ -122,7 +122,7 @@ def test_the_right_numbers_cost_least(tutor: Tutor) -> None:
         loss, right = find_loss(tutor, found, number_tokens(tutor))
     assert torch.isfinite(loss) and 0 <= right <= 1
     tutor.model.zero_grad()
-    find_loss(tutor, found, number_tokens(tutor))[0].backward()
+    find_loss(tutor, found, number_tokens(tutor))[0].backward()  # type: ignore[no-untyped-call]
     weight = tutor.model.model.language_model.layers[LAYERS[0]].self_attn.q_proj.weight
     assert weight.grad is not None and weight.grad.abs().sum() > 0
     tutor.model.zero_grad()
