@@ -65,6 +65,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         vrft("vrft data mine/scans --json a.json")
         vrft("vrft train my.yaml --output runs/mine")
     shutil.copy(world / "a.json", world / "b.json")
+    shutil.copy(world / "runs" / "mine" / "evaluation.json", world / "remote.json")
     for run in ("longer", "vrft-aug", "rft"):
         shutil.copytree(world / "runs" / "mine", world / "runs" / run)
     shutil.copytree(world / "runs" / "mine" / "model", world / "qwen-folder")
