@@ -1,9 +1,18 @@
 """Who this process is among several: what launchers say, and what they say wrongly."""
 
 import pytest
+from typer.testing import CliRunner
 
+from vrft_aug.cli import app
 from vrft_aug.errors import UserError
-from vrft_aug.processes import LAUNCHERS, Processes, adopt_slurm, first_host, processes
+from vrft_aug.processes import (
+    LAUNCHERS,
+    Processes,
+    adopt_slurm,
+    first_host,
+    processes,
+    refuse_accelerate_alone,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +47,34 @@ def test_wrong_variables_are_one_line(
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=told):
         processes()
+
+
+def test_wrong_variables_end_a_command_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in zip(LAUNCHERS[0], ("x", "0", "2"), strict=True):
+        monkeypatch.setenv(name, value)
+    ended = CliRunner().invoke(app, ["check", "fundus-demo"])
+    assert ended.exit_code == 2 and ended.stderr.startswith("error: RANK is 'x'; expected a number")
+    assert ended.stderr.count("\n") == 1
+
+
+# What accelerate 1.15 gives the one process that `accelerate launch --cpu` starts, for 2 processes.
+ACCELERATE = {
+    "ACCELERATE_USE_CPU": "True",
+    "MASTER_ADDR": "127.0.0.1",
+    "MASTER_PORT": "29500",
+    "ACCELERATE_MIXED_PRECISION": "no",
+}
+
+
+def test_accelerate_on_a_cpu_is_told_that_it_starts_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"starts one process, whatever its num_processes.*--processes N"):
+        refuse_accelerate_alone(ACCELERATE)
+    refuse_accelerate_alone({})
+    refuse_accelerate_alone({"ACCELERATE_USE_CPU": "True"})  # for one process, which is what it starts
+    refuse_accelerate_alone({**ACCELERATE, "ACCELERATE_USE_CPU": "False"})
+    for name, value in zip(LAUNCHERS[0], ("0", "0", "2"), strict=True):  # from torchrun inside of it
+        monkeypatch.setenv(name, value)
+    refuse_accelerate_alone(ACCELERATE)
 
 
 STEP = {

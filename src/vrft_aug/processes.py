@@ -103,6 +103,19 @@ def adopt_slurm(env: MutableMapping[str, str]) -> None:
     env.setdefault("MASTER_PORT", str(20_000 + (job * 7 + step) % 40_000))
 
 
+def refuse_accelerate_alone(env: Mapping[str, str]) -> None:
+    """Raise UserError in the one process that `accelerate launch --cpu --num_processes N` starts without MPI.
+
+    It says nothing of that, and would have the whole run done once, or by each of MPI's processes.
+    """
+    on_cpu = env.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+    if on_cpu and "MASTER_PORT" in env and not launched():  # which it sets for more than one process
+        raise UserError(
+            "accelerate launch --cpu starts one process, whatever its num_processes; on a CPU type `vrft ... "
+            "--processes N`, or torchrun --nproc-per-node N -m vrft_aug ..., which share the work"
+        )
+
+
 def first_host(nodes: str) -> str:
     """The first host of a list as Slurm writes it: `node[03-07,12],gpu1` is `node03`."""
     match = re.match(r"([^\[,]*)(?:\[([^\],-]+)[^\]]*\])?([^,]*)", nodes)

@@ -12,8 +12,10 @@ import pytest
 from helpers.data_files import save_image
 from helpers.launched import TESTS, launch
 from helpers.run_checks import lines
-from helpers.shades import shade_recipe
+from helpers.shades import GRPO, shade_recipe
+from vrft_aug.data.cases import load_cases
 from vrft_aug.recipe.file import save_recipe
+from vrft_aug.tasks.task import make_task
 
 
 @pytest.fixture
@@ -102,6 +104,30 @@ def test_a_look_is_the_same_in_one_process_and_in_two(run: Path, tmp_path: Path)
         assert not any(one.out + one.err for one in said[1:]), said
         looks.append(without_seconds(json.loads(output.read_text("utf-8"))))
     assert looks[0] == looks[1] and looks[0]
+
+
+@pytest.mark.slow
+def test_pass_rates_and_scores_are_the_same_in_one_process_and_in_two(
+    random_policy: Path, tmp_path: Path
+) -> None:
+    recipe = shade_recipe(random_policy, GRPO, evaluation={"batch_size": 4})
+    save_recipe(recipe, tmp_path / "recipe.yaml")
+    ids = [
+        case.id
+        for case in load_cases(
+            recipe.tasks["shade"].data, make_task("shade", recipe.tasks["shade"]), tmp_path, "test"
+        )
+    ]
+    given = [{"case": ids[i % len(ids)], "completion": f"<answer>dark</answer>{i}"} for i in range(150)]
+    (tmp_path / "said.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in given))
+    for call in (
+        ["probe", str(tmp_path / "recipe.yaml"), "--samples", "2", "--json"],
+        ["score", str(tmp_path / "recipe.yaml"), str(tmp_path / "said.jsonl")],
+    ):
+        one, two = (launch(["-m", "vrft_aug", *call], count) for count in (1, 2))
+        assert [said.code for said in (*one, *two)] == [0, 0, 0], (one, two)
+        assert one[0].out == two[0].out and len(one[0].out) > 1000
+        assert not two[1].out + two[1].err
 
 
 def without_seconds(value: Any) -> Any:

@@ -99,7 +99,8 @@ def test_a_folder_with_another_recipes_run_is_refused(tmp_path: Path) -> None:
     demo.check_same(cells)
     save_recipe(cells[-1].recipe, cells[0].run / "recipe.yaml")
     with pytest.raises(
-        UserError, match="holds a run of another recipe than this demo's; give another --output"
+        UserError,
+        match="holds a run of another recipe or start model than this demo's; give another --output",
     ):
         demo.check_same(cells)
 

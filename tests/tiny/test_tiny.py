@@ -235,7 +235,7 @@ def test_text_rows_learn_the_labels_and_the_answer(tutor: Tutor) -> None:
 def test_notes_name_the_class_that_a_token_helps_to_define(tutor: Tutor) -> None:
     rng = np.random.default_rng(5)
     system = random_system("chest", rng)
-    prompt = tutor._prompt(class_lesson(system, (), rng, told=True, images=0))
+    prompt = tutor.prompt(class_lesson(system, (), rng, told=True, images=0))
     ids, notes = tutor._noted(prompt)
     for label in system.task.labels:
         noted = tutor.tokenizer(f" {label}", add_special_tokens=False).input_ids[-1]

@@ -39,7 +39,7 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[int, ...]]] = {
     "grpo without prefix sharing": ({**FIVE, "prefix_sharing": False}, {}, (2,)),
     "mix, thresholds, dynamic sampling": (MIXED, {}, (2, 4)),
     "the same without prefix sharing": ({**MIXED, "prefix_sharing": False}, {}, (2,)),
-    "lora": (FIVE, LORA, (2,)),
+    "lora": (FIVE, LORA, (2, 4)),
     "rounds of two steps": ({**FIVE, "steps": 4, "trainer": {"learning_rate": 0.001, **ROUNDS}}, {}, (2, 4)),
     "bnpo, accumulation": (
         {**FIVE, "trainer": {"learning_rate": 0.001, "loss_type": "bnpo", "gradient_accumulation_steps": 2}},

@@ -92,6 +92,38 @@ def test_cases_that_step_in_for_flat_groups_are_asked_likewise(
     assert len(set(seeds)) == len(seeds)
 
 
+def test_what_is_learned_from_masked_pictures_goes_with_it(
+    random_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, expand)
+    whole = recipe(random_policy)
+    asked = {"perception_loss": {"weight": 0.1}, "token_weights": {"share": 0.5}}
+    stage = whole.stages[0].model_validate({**whole.stages[0].model_dump(), **asked})
+    run_trainer(built(whole.model_copy(update={"stages": (stage,)}), tmp_path), None)
+    (llm,) = FakeLLM.made
+    for prompt in (prompt for asked in llm.asked for prompt in asked):  # true pictures are what it draws from
+        assert prompt["prompt_token_ids"].count(IMAGE) == 1
+    steps = lines(tmp_path / METRICS)
+    assert len(steps) == 2 and all(line["perception/kl"] > 0 for line in steps)
+    assert all("sampling/importance_sampling_ratio/mean" in line for line in steps)
+
+
+def test_a_resumed_stage_asks_as_the_whole_one_did(
+    random_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seeds, prompts and weights after the break are those of a run without one."""
+    install(monkeypatch, expand)
+    asked = recipe(random_policy, steps=4)
+    (tmp_path / "whole").mkdir()
+    whole = run_trainer(built(asked, tmp_path / "whole"), None).state_dict()
+    (tmp_path / "again").mkdir()
+    checkpoint = tmp_path / "whole" / "checkpoints" / "checkpoint-2"
+    again = run_trainer(built(asked, tmp_path / "again"), checkpoint).state_dict()
+    seeds = [[[one.seed for one in each] for each in llm.sampling] for llm in FakeLLM.made]
+    assert len(seeds[0]) == 4 and seeds[1] == seeds[0][2:]
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
 def test_weights_are_renewed_and_pictures_forgotten_with_them(
     random_policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,16 +51,24 @@ class OneLineErrors(TyperGroup):
 
 def _tells(error: BaseException) -> bool:
     """Whether this process prints an error; of several processes one does."""
-    if process_count() == 1:
+    if not _among_others():
         return True
     from vrft_aug.policy.together import claim_to_tell
 
     return claim_to_tell(error)
 
 
+def _among_others() -> bool:
+    """Whether this process is one of several; not where a launcher's variables are wrong themselves."""
+    try:
+        return process_count() > 1
+    except UserError:
+        return False
+
+
 def _gone(error: BaseException) -> str | None:
     """What to say where an error means that another process of the run has ended; None for other errors."""
-    if process_count() == 1:
+    if not _among_others():
         return None
     from vrft_aug.policy.together import is_gone
 
@@ -73,7 +81,7 @@ def _gone(error: BaseException) -> str | None:
 
 def _end(code: int) -> typer.Exit:
     """The end of the command; a process among several ends at once, for others may not answer any more."""
-    if process_count() > 1:
+    if _among_others():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -86,7 +86,7 @@ def evaluate(
 
 def _model(source: str, wanted: dict[str, Recipe]) -> ModelConfig:
     """The settings of what is judged, for the device that it is put on."""
-    from vrft_aug.evaluation.evaluate import own_recipe
+    from vrft_aug.run.own_recipe import own_recipe
 
     return (next(iter(wanted.values())) if wanted else own_recipe(source)).model
 

@@ -94,7 +94,7 @@ def _of_model(
 
     given = load_recipe(recipe or source, changes) if recipe is not None or changes else None
     if processes is not None:
-        from vrft_aug.evaluation.evaluate import own_recipe
+        from vrft_aug.run.own_recipe import own_recipe
 
         start_if_asked(processes, (given or own_recipe(source)).model)
     return look_path(source, given, **asked)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vrft_aug.cli.common import AsJson, Overrides, Overwrite, RecipeArgument, print_json
+from vrft_aug.cli.launched import ProcessesOption, is_done, start_if_asked
 from vrft_aug.errors import UserError
 from vrft_aug.files import check_place
 
@@ -34,6 +35,7 @@ def probe(
     ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
+    processes: ProcessesOption = None,
 ) -> None:
     """Before training: how often is a case answered right, and is there anything for RL to work with?
 
@@ -45,6 +47,8 @@ def probe(
         raise UserError(f"{output} exists already; name another file, or add --overwrite")
     check_place(output, csv)
     wanted = load_recipe(recipe, overrides or ())
+    if processes is not None:
+        start_if_asked(processes, wanted.model)
 
     from vrft_aug.evaluation.evaluate import judged_model
     from vrft_aug.evaluation.probe import probe as ask
@@ -52,11 +56,15 @@ def probe(
     from vrft_aug.evaluation.probe_progress import ProbeProgress
     from vrft_aug.evaluation.probe_words import probe_table, summary_line, verdicts
     from vrft_aug.policy.load import load_policy
+    from vrft_aug.policy.together import in_each, join
     from vrft_aug.tasks.pass_rates import save_pass_rates
 
-    policy = load_policy(judged_model(model, wanted) if model is not None else wanted.model)
+    config = judged_model(model, wanted) if model is not None else wanted.model
+    join(config)
     kept = None if output is None else partial(_progress, output, overwrite)
-    found = ask(policy, wanted, samples, limit or None, kept)
+    found = ask(in_each(partial(load_policy, config)), wanted, samples, limit or None, kept)
+    if is_done():
+        return
     if output is not None:
         save_pass_rates(found.rates, output)
         ProbeProgress.path_of(output).unlink(missing_ok=True)

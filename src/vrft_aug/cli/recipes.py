@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from vrft_aug.cli.common import AsJson, Overrides, RecipeArgument, Stage, print_json
+from vrft_aug.cli.launched import is_done, start_if_asked
 
 
 def init(
@@ -143,14 +144,23 @@ def score(
     template: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Write FILE with the ids of N cases, to fill in.")
     ] = None,
+    processes: Annotated[
+        str | None, typer.Option(metavar="N", help="In so many processes, for many lines.")
+    ] = None,
 ) -> None:
     """Score completions in a file, without a model."""
     from vrft_aug.preview.score_file import score_file, write_template
     from vrft_aug.recipe.file import load_recipe
 
+    loaded = load_recipe(recipe, overrides or ())
     if template is not None:
-        count = write_template(load_recipe(recipe, overrides or ()), file, template, stage)
+        count = write_template(loaded, file, template, stage)
         typer.echo(f"wrote {file}: {count} cases; fill in the completions, then vrft score {recipe} {file}")
         return
-    for line in score_file(load_recipe(recipe, overrides or ()), file, stage):
+    if processes is not None:  # no model is loaded, so that nobody needs a GPU
+        start_if_asked(processes, loaded.model.model_copy(update={"device": "cpu"}))
+    results = score_file(loaded, file, stage)
+    if is_done():
+        return
+    for line in results:
         typer.echo(json.dumps(line, ensure_ascii=False))

@@ -143,10 +143,13 @@ def predict(
     if table is not None:
         check_table(table)
 
-    from vrft_aug.evaluation.predict import Question, open_run, predict_images
-
     if processes is not None:
+        from vrft_aug.tasks.finished_run import open_run
+
         start_if_asked(processes, open_run(run, task)[0].model)
+
+    from vrft_aug.evaluation.predict import Question, predict_images
+
     asked = Question(task, question, tuple(option or ()))
     results = predict_images(run, pictures, output or run / "predictions", asked)
     if is_done():

@@ -17,7 +17,7 @@ def tiny_build(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")] = Path("tiny-model"),
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
 ) -> None:
-    """Make the embedded model anew, about an hour on two processors; goes on where it was interrupted."""
+    """Make the embedded model anew, over an hour on two processors; goes on where it was interrupted."""
     from vrft_aug.tiny.build import build
 
     build(output, seed)

@@ -13,6 +13,7 @@ from vrft_aug.evaluation.metrics.case_metrics import named_metrics
 from vrft_aug.evaluation.provenance import hash_folder
 from vrft_aug.evaluation.report_data import Report, save_report
 from vrft_aug.nouns import Prompt, Rollout
+from vrft_aug.policy.drawn_together import draw_together
 from vrft_aug.policy.generate import generate
 from vrft_aug.policy.lengths import check_lengths
 from vrft_aug.policy.load import Policy, load_policy, written_model
@@ -21,11 +22,11 @@ from vrft_aug.policy.progress_bar import watching
 from vrft_aug.policy.together import in_each, join
 from vrft_aug.policy.work_sharing import over_processes
 from vrft_aug.processes import processes
-from vrft_aug.recipe.file import load_recipe
 from vrft_aug.recipe.model_config import ModelConfig
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import EVALUATION, RUN_MODEL, RUN_RECIPE
 from vrft_aug.run.lock import run_locked
+from vrft_aug.run.own_recipe import own_recipe
 from vrft_aug.tasks.frames import case_frame
 from vrft_aug.tasks.taskset import TaskSet, evaluation_taskset, without_knowledge
 
@@ -40,7 +41,9 @@ def evaluate(policy: Policy, recipe: Recipe, taskset: TaskSet | None = None) -> 
     """
     wanted, source = recipe.evaluation, Source(policy.name, model_hash(policy))
     named_metrics(recipe)  # what is wrong with them is said before anything is generated
-    taskset = taskset or evaluation_taskset(recipe, policy.space)
+    if taskset is None:
+        draw_together(recipe, [(wanted.task, wanted.split)])
+        taskset = evaluation_taskset(recipe, policy.space)
     check_lengths(policy, "evaluation", taskset, wanted.max_new_tokens)
     frames = [case_frame(taskset.task, case, policy.frame) for case in taskset.cases]
     greedy = [one for (one,) in written_answers(policy, taskset.prompts, recipe, "evaluating")]
@@ -81,16 +84,6 @@ def evaluate_path(source: str, recipe: Recipe | None = None, output: Path | None
         return _evaluated(config, recipe, output)
     with run_locked(run, "vrft evaluate"):
         return _evaluated(config, recipe, output)
-
-
-def own_recipe(source: str) -> Recipe:
-    """The recipe of a run; UserError for what is no run."""
-    file = Path(source).expanduser() / RUN_RECIPE
-    if not file.is_file():
-        raise UserError(
-            f"{source} is not a run folder; a model needs a recipe that says what to evaluate it on"
-        )
-    return load_recipe(str(file))
 
 
 def judged_model(source: str, recipe: Recipe) -> ModelConfig:

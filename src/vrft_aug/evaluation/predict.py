@@ -13,7 +13,7 @@ from typing import Any
 from vrft_aug.answer import parse
 from vrft_aug.data.choices import with_unanswered_options
 from vrft_aug.data.images import FileImage
-from vrft_aug.errors import UserError, nearest
+from vrft_aug.errors import UserError
 from vrft_aug.evaluation.prediction_files import (
     PREDICTIONS,
     Asked,
@@ -31,14 +31,13 @@ from vrft_aug.policy.progress_bar import watching
 from vrft_aug.policy.together import in_each, join
 from vrft_aug.policy.work_sharing import from_main, over_processes
 from vrft_aug.processes import processes
-from vrft_aug.recipe.file import load_recipe
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.recipe.task_config import Injection
-from vrft_aug.run.layout import RUN_MODEL, RUN_RECIPE
+from vrft_aug.run.layout import RUN_MODEL
 from vrft_aug.run.logs import append_lines
 from vrft_aug.run.rollout_lines import plain_value
+from vrft_aug.tasks.finished_run import open_run
 from vrft_aug.tasks.frames import case_frame
-from vrft_aug.tasks.task import make_task
 from vrft_aug.tasks.taskset import word_prompts
 
 
@@ -75,24 +74,6 @@ class Predictor:
         (drawn,) = self.rollouts([case], samples) if samples > 1 else ([],)
         counts = Counter(answer_words(self.answer(case, rollout)) for rollout in drawn)
         return dict(counts.most_common())
-
-
-def open_run(run: Path, task: str | None = None) -> tuple[Recipe, Task]:
-    """The recipe of a finished run and one of its tasks, default: the one it is evaluated on.
-
-    Raises UserError for a folder that is no finished run, and for a task that it does not have.
-    """
-    if not (run / RUN_RECIPE).is_file() or not (run / RUN_MODEL).is_dir():
-        raise UserError(
-            f"{run} is no finished run ({RUN_RECIPE} and {RUN_MODEL}/); expected what `vrft train` wrote"
-        )
-    recipe = load_recipe(str(run / RUN_RECIPE))
-    name = task or recipe.evaluation.task
-    if name not in recipe.tasks:
-        raise UserError(
-            f"run {run} has no task {name!r}{nearest(name, recipe.tasks)}; it has {', '.join(recipe.tasks)}"
-        )
-    return recipe, make_task(name, recipe.tasks[name])
 
 
 def load_predictor(run: Path, task: str | None = None) -> Predictor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from vrft_aug.nouns import Case, FailureReason, Rollout, Task
 from vrft_aug.policy.generate import generate
 from vrft_aug.policy.load import Policy
 from vrft_aug.policy.progress_bar import watching
+from vrft_aug.policy.work_sharing import from_main, over_processes
+from vrft_aug.processes import process_count
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.recipe.stage_config import StageConfig
 from vrft_aug.scorer import Scorer, is_flat
@@ -85,8 +87,9 @@ def probe(
     """Ask (at most `limit`) training cases of every rewarded task `samples` times, as its stage will.
 
     Prompt, knowledge, temperature and length are the stage's; the same call gives the same rates. `progress`
-    is given what the completions hang on and tells what is there already; without, nothing is kept. Raises
-    UserError where data or rewards are wrong.
+    is given what the completions hang on and tells what is there already; without, nothing is kept. Several
+    processes share the cases out, and all get the rates, which are those of one process; the main one alone
+    keeps. Raises UserError where data or rewards are wrong.
     """
     asked = []
     for part in probed_parts(recipe):
@@ -105,11 +108,17 @@ def probe(
         "samples": samples,
         "prompts": [hash_prompts(chosen.cases, chosen.prompts) for chosen in chosen_of],
     }
-    kept = progress(header) if progress is not None else None
+    kept: ProbeProgress | None = None
+
+    def begin() -> None:
+        nonlocal kept
+        kept = progress(header) if progress is not None else None
+
+    from_main(begin)
     for (part, taskset, scorer), chosen in zip(asked, chosen_of, strict=True):
         temperature = float(part.trainer.get("temperature", 1.0)) if part is not None else 1.0
         longest = part.max_new_tokens if part is not None else recipe.evaluation.max_new_tokens
-        written = _written(policy, recipe, chosen, samples, temperature, longest, kept)
+        written = _written(policy, recipe, chosen, samples, temperature, longest, progress is not None, kept)
         cases = tuple(
             _judged(
                 policy,
@@ -150,17 +159,23 @@ def _written(
     samples: int,
     temperature: float,
     longest: int,
+    keeping: bool,
     kept: ProbeProgress | None,
 ) -> list[list[Rollout]]:
     """The completions of every case, those that are kept already and the others batch by batch.
 
     A completion hangs on the seed, the place of its case and its number alone, so that it does not matter
-    which are there.
+    which are there. Where they are kept (`keeping`), the main process has `kept`.
     """
     task, size = chosen.task.name, max(samples, recipe.evaluation.batch_size)
-    known = [kept.kept(task, case.id) if kept is not None else None for case in chosen.cases]
+
+    def there() -> list[list[dict[str, Any]] | None]:
+        found = [kept.kept(task, case.id) if kept is not None else None for case in chosen.cases]
+        return [None if own is None else list(map(asdict, own)) for own in found]
+
+    known = [None if own is None else [Rollout(**one) for one in own] for own in from_main(there)]
     left = [place for place, own in enumerate(known) if own is None]
-    at_once = max(1, size // samples) if kept is not None else max(1, len(left))
+    at_once = max(1, size // samples) * process_count() if keeping else max(1, len(left))
     with watching(f"{task}: {samples} answers a case", len(chosen.cases)) as done:
         done(len(known) - len(left))
         for start in range(0, len(left), at_once):
@@ -175,6 +190,7 @@ def _written(
                 seed=recipe.seed,
                 names=[str(place) for place in places],
                 done=done,
+                spread=over_processes,
             )
             if kept is not None:
                 ids = [chosen.cases[place].id for place in places]

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from vrft_aug.errors import UserError
 from vrft_aug.evaluation.comparison import Comparison, compare
+from vrft_aug.evaluation.provenance import hash_folder
 from vrft_aug.evaluation.report_data import load_report
 from vrft_aug.evaluation.tables import arms_table
 from vrft_aug.experiments.demo_arms import ARMS, MODALITIES, OURS, Modality
@@ -19,6 +20,7 @@ from vrft_aug.experiments.study.cells import Cell
 from vrft_aug.experiments.study.local_cells import run_local
 from vrft_aug.files import write_text
 from vrft_aug.recipe.file import load_recipe
+from vrft_aug.recipe.model_folder import TINY_FOLDER
 from vrft_aug.report.demo_page import Shown, write_demo
 from vrft_aug.report.page import write_comparison
 from vrft_aug.run.layout import EVALUATION, REPORT_PAGE, RUN_RECIPE
@@ -71,13 +73,17 @@ def demo_cells(output: Path, seeds: int) -> list[Cell]:
 
 
 def check_same(cells: list[Cell]) -> None:
-    """UserError where a folder holds a run of another recipe, such as an earlier version's demo."""
+    """UserError where a folder holds a run of another recipe or start model, as of an earlier version."""
     for cell in cells:
-        if (cell.run / RUN_RECIPE).is_file() and load_recipe(str(cell.run / RUN_RECIPE)) != cell.recipe:
+        if not (cell.run / RUN_RECIPE).is_file():
+            continue
+        same = load_recipe(str(cell.run / RUN_RECIPE)) == cell.recipe
+        if same and cell.finished and not cell.recipe.stages:  # it was judged as it is
+            same = load_report(cell.run / EVALUATION).provenance.model == hash_folder(TINY_FOLDER)
+        if not same:
             raise UserError(
-                f"{cell.run} holds a run of another recipe than this demo's; give another --output to "
-                "keep it, "
-                "or --overwrite to run the demo anew"
+                f"{cell.run} holds a run of another recipe or start model than this demo's; give another "
+                "--output to keep it, or --overwrite to run the demo anew"
             )
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from vrft_aug.errors import UserError, nearest
-from vrft_aug.evaluation.evaluate import judged_model, own_recipe
+from vrft_aug.evaluation.evaluate import judged_model
 from vrft_aug.evaluation.look.look_report import Look, save_look
 from vrft_aug.evaluation.look.looking import look_at
 from vrft_aug.evaluation.look.remote_look import look_remote, remote_space
@@ -23,6 +23,7 @@ from vrft_aug.recipe.schema import Recipe
 from vrft_aug.report.page import write_report
 from vrft_aug.run.layout import LOOK
 from vrft_aug.run.lock import run_locked
+from vrft_aug.run.own_recipe import own_recipe
 from vrft_aug.tasks.look_views import VIEWS, LookSet, View, look_set
 
 

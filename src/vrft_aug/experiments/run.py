@@ -23,6 +23,7 @@ from vrft_aug.evaluation.report_data import Report, load_report, save_report
 from vrft_aug.experiments.background import Background
 from vrft_aug.files import write_text
 from vrft_aug.knowledge.told import unreviewed_rewards
+from vrft_aug.policy.drawn_together import draw_together
 from vrft_aug.policy.hardware import hardware
 from vrft_aug.policy.load import load_policy, written_model
 from vrft_aug.policy.together import in_each, join, leave, once_for_all
@@ -89,6 +90,8 @@ def _train(recipe: Recipe, output: Path, plan: ResumePlan | None) -> dict[str, R
 
     All processes train and evaluate; the main one also writes, prints and gives the reports.
     """
+    trained = [(part.task, "train") for stage in recipe.stages for part in stage.parts()]
+    draw_together(recipe, [*trained, (recipe.evaluation.task, recipe.evaluation.split)])
     tasksets, judged = in_each(lambda: check_run(recipe, load_policy(recipe.model, training=True)))
     console = Console(stderr=True, quiet=not is_main())
     facts = once_for_all(partial(_begin, recipe, output, plan, tasksets, console))

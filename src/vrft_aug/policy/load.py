@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,7 +207,6 @@ def quiet_libraries() -> None:
     The trainers report model type and library versions over the network unless told not to; nobody who
     trains on clinical images expects that. TRANSFORMERS_VERBOSITY brings the libraries' own notes back.
     """
-    import datasets
     import transformers
     from huggingface_hub import constants
     from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -218,7 +218,9 @@ def quiet_libraries() -> None:
     transformers.utils.logging.disable_progress_bar()
     if "TRANSFORMERS_VERBOSITY" not in os.environ:
         transformers.utils.logging.set_verbosity_error()
-        datasets.utils.logging.set_verbosity_error()
+        os.environ.setdefault("DATASETS_VERBOSITY", "error")  # imported, slowly, by those who need it alone
+        if "datasets" in sys.modules:
+            sys.modules["datasets"].utils.logging.set_verbosity_error()
         logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft|vllm)\b")
         warnings.filterwarnings("ignore", "TRL currently supports vLLM", UserWarning)  # ours was tried

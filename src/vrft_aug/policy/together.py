@@ -19,7 +19,7 @@ from torch import distributed
 from vrft_aug.errors import UserError
 from vrft_aug.policy.hardware import choose_device, refuse_idle_gpus, take_gpu
 from vrft_aug.policy.work_sharing import job_store
-from vrft_aug.processes import is_main, process_count
+from vrft_aug.processes import is_main, process_count, refuse_accelerate_alone
 from vrft_aug.recipe.model_config import ModelConfig
 
 T = TypeVar("T")
@@ -42,6 +42,7 @@ def join(config: ModelConfig, timeout: timedelta = LONGEST_WAIT) -> None:
     what is an error.
     """
     if process_count() == 1:
+        refuse_accelerate_alone(os.environ)
         refuse_idle_gpus(config)
         return
     device = choose_device(config)

@@ -23,7 +23,7 @@ from vrft_aug.tasks.demonstrations import taught_texts
 from vrft_aug.tasks.frames import frames_without_model
 from vrft_aug.tasks.taskset import TaskSet
 from vrft_aug.tasks.token_limits import check_picture_tokens, refuse_too_long
-from vrft_aug.training.processes.parallel import check_parallel
+from vrft_aug.training.processes.parallel import check_look, check_parallel
 from vrft_aug.training.rollouts.rollout_settings import check_rollouts
 from vrft_aug.training.stage_settings import check_lora, check_trainer, needs_rehearsal
 
@@ -38,6 +38,7 @@ def check_settings(recipe: Recipe, output: Path) -> ModelFiles | None:
     files = model_files(recipe.model)
     check_lora(recipe.model)
     check_parallel(recipe.parallel)
+    check_look(recipe)
     for stage in recipe.stages:
         check_precision(stage, recipe.model)
         check_trainer(stage)

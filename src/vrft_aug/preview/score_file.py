@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from vrft_aug.nouns import Case, Rollout, Score, Task
 from vrft_aug.perception.boxes import box_fault
 from vrft_aug.perception.model_view import model_view
 from vrft_aug.perception.spaces import BoxSpace, Frame
+from vrft_aug.policy.work_sharing import over_processes
 from vrft_aug.prompt import build_prompt
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.recipe.stage_config import StageConfig
@@ -29,6 +31,8 @@ from vrft_aug.tasks.find import find_cases, first_case
 from vrft_aug.tasks.frames import frames_without_model
 from vrft_aug.tasks.task import make_task
 from vrft_aug.tasks.taskset import draw
+
+TOGETHER = 64  # lines that a process takes at once
 
 
 class _Line(BaseModel):
@@ -51,7 +55,8 @@ def score_file(recipe: Recipe, path: Path, stage_name: str | None = None) -> lis
     """Score every line {"case", "completion", "finished"?} of a file by the rewards of a stage.
 
     Gives {"case", "answer", "truth", "reason", "total", "terms"} for each, in their order; boxes in pixels of
-    the original image. Where boxes could not be read, "note" says why in words. Raises UserError, naming file
+    the original image. Where boxes could not be read, "note" says why in words. Several processes share the
+    lines out, and all get all results. Raises UserError, naming file
     and line, for a line that is no such object and for a case that is not in the task's data; then nothing is
     scored.
     """
@@ -73,13 +78,18 @@ def score_file(recipe: Recipe, path: Path, stage_name: str | None = None) -> lis
     prompts = {id: build_prompt(task, case, space, told, bank, count) for id, case in cases.items()}
     frame_of = frames_without_model(task, recipe.model)
     frames = {id: frame_of(case) for id, case in cases.items()}
-    results = []
-    for placed in lines:
-        id = placed.line.case
-        rollout = Rollout(placed.line.completion, placed.line.tokens, placed.line.finished)
-        score = scorer.score(cases[id], prompts[id], rollout, frames[id])
-        results.append(_result(cases[id], task, score, _note(rollout, score, task, frames[id])))
-    return results
+
+    def scored(part: Sequence[_Placed]) -> list[dict[str, Any]]:
+        results = []
+        for placed in part:
+            id = placed.line.case
+            rollout = Rollout(placed.line.completion, placed.line.tokens, placed.line.finished)
+            score = scorer.score(cases[id], prompts[id], rollout, frames[id])
+            results.append(_result(cases[id], task, score, _note(rollout, score, task, frames[id])))
+        return results
+
+    parts = [lines[start : start + TOGETHER] for start in range(0, len(lines), TOGETHER)]
+    return [result for part in over_processes(scored, parts) for result in part]
 
 
 def write_template(recipe: Recipe, path: Path, count: int, stage_name: str | None = None) -> int:

@@ -38,20 +38,21 @@ class Tutor:
         self.pad = self.tokenizer.pad_token_id
         model.model.language_model.set_attn_implementation("eager")  # which tells where it looks
 
-    def _ids(self, text: str) -> list[int]:
+    def ids(self, text: str) -> list[int]:
+        """Token ids of a piece of a chat."""
         return list(self.tokenizer(text, add_special_tokens=False).input_ids)
 
-    def _spelled(self, text: str) -> tuple[list[int], list[int]]:
+    def spelled(self, text: str) -> tuple[list[int], list[int]]:
         """Token ids, and the character that each begins with."""
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         return list(encoded.input_ids), [start for start, _ in encoded.offset_mapping]
 
     def _noted(self, prompt: str) -> tuple[list[int], list[int]]:
         """A prompt's token ids, and for each token of a definition the last token of its label."""
-        ids, starts = self._spelled(prompt)
+        ids, starts = self.spelled(prompt)
         notes = [IGNORED] * len(ids)
         for line in DEFINED.finditer(prompt):
-            label = self._ids(f" {line[1]}")[-1]
+            label = self.ids(f" {line[1]}")[-1]
             for at in range(bisect_left(starts, line.start(2)), bisect_left(starts, line.end(2))):
                 notes[at] = label
         return ids, notes
@@ -61,12 +62,12 @@ class Tutor:
 
         Noted is the label where the finding ends that leads to it, right before it is cited.
         """
-        ids, starts = self._spelled(lesson.reason + lesson.answer + "<|im_end|>")
+        ids, starts = self.spelled(lesson.reason + lesson.answer + "<|im_end|>")
         cited = list(CITED.finditer(lesson.reason))
         spans = [*(match.span() for match in cited), (len(lesson.reason), starts[-1] + 1)]
         notes = [IGNORED] * len(ids)
         for match in cited:
-            notes[bisect_left(starts, match.start()) - 2] = self._ids(match[0])[-1]
+            notes[bisect_left(starts, match.start()) - 2] = self.ids(match[0])[-1]
         return Branch(ids, [any(a <= start < b for a, b in spans) for start in starts], notes)
 
     def text_batch(self, rows: int, branches: int, rng: np.random.Generator) -> Packed:
@@ -79,7 +80,7 @@ class Tutor:
         for _ in range(rows):
             modality: Modality = "fundus" if rng.random() < 0.6 else "chest"
             lessons = text_lessons(modality, branches, rng)
-            prefix, notes = self._noted(self._prompt(lessons[0]))
+            prefix, notes = self._noted(self.prompt(lessons[0]))
             places = torch.arange(len(prefix)).expand(3, -1)
             packed.append(Row(prefix, places, [self._recalled(lesson) for lesson in lessons], notes))
         return pack(packed, self.pad)
@@ -95,23 +96,25 @@ class Tutor:
         places: Tensor | None = None
         for findings in found:
             lessons = picture_lessons(pool.modality, findings, pool.size, branches, rng)
-            whole = [self._prompt(lesson).replace(IMAGE_PAD, IMAGE_PAD * tokens) for lesson in lessons]
+            whole = [self.prompt(lesson).replace(IMAGE_PAD, IMAGE_PAD * tokens) for lesson in lessons]
             head = whole[0][: whole[0].index(VISION_END) + len(VISION_END)]
-            prefix = self._ids(head)
+            prefix = self.ids(head)
             if places is None:
-                places = self._picture_positions(prefix, frames[:1])
+                places = self.picture_positions(prefix, frames[:1])
             learned = []
             for lesson, text in zip(lessons, whole, strict=True):
-                given = self._ids(text[len(head) :])
-                answer = self._ids(lesson.reason + lesson.answer + "<|im_end|>")
+                given = self.ids(text[len(head) :])
+                answer = self.ids(lesson.reason + lesson.answer + "<|im_end|>")
                 learned.append(Branch(given + answer, [False] * len(given) + [True] * len(answer)))
             packed.append(Row(prefix, places, learned))
         return pack(packed, self.pad), patches(pixels), frames
 
-    def _prompt(self, lesson: Lesson) -> str:
+    def prompt(self, lesson: Lesson) -> str:
+        """The chat up to where the completion begins."""
         return str(self.chat(list(lesson.messages), tokenize=False, add_generation_prompt=True))
 
-    def _picture_positions(self, prefix: list[int], frame: Tensor) -> Tensor:
+    def picture_positions(self, prefix: list[int], frame: Tensor) -> Tensor:
+        """(3, length of the prefix): the positions of a chat's beginning with its picture."""
         ids = torch.tensor([prefix])
         kinds = (ids == self.tokenizer.convert_tokens_to_ids(IMAGE_PAD)).long()
         positions, _ = self.model.model.get_rope_index(ids, mm_token_type_ids=kinds, image_grid_thw=frame)

@@ -25,7 +25,7 @@ from vrft_aug.data.procedural.pool import Modality
 from vrft_aug.data.procedural.scene import Finding
 from vrft_aug.knowledge.bank import load_bank
 from vrft_aug.knowledge.inject import injected_text
-from vrft_aug.nouns import Case, Message, Target, Task
+from vrft_aug.nouns import BoxFormat, Case, Message, Target, Task
 from vrft_aug.perception.spaces import BoxSpace
 from vrft_aug.prompt import build_prompt
 from vrft_aug.recipe.task_config import Injection
@@ -41,6 +41,10 @@ BOXED: dict[Modality, tuple[str, ...]] = {
     "chest": ("opacity", "nodule", "effusion", "enlarged heart", "pneumothorax"),
 }
 MOST_BOXES = 6
+FIND = (
+    "Find the {}.", "Find the {}.", "Where are the {}?", "Locate every one of: {}.", "Find the lesions.",
+    "Mark what you find.",
+)  # fmt: skip
 # Texts of shipped banks (busi, idrid, idrid-dme, retinamnist) as they were when the tokenizer read them, so
 # that their prompts are not spelled letter by letter. Kept apart from the banks: a correction to one of those
 # must not change the tokenizer, and with it the model, at the next build.
@@ -55,6 +59,7 @@ class Lesson:
     messages: tuple[Message, ...]
     reason: str
     answer: str
+    boxes: tuple[Finding, ...] = ()  # of a finding lesson, unrounded, in the order in which they are written
 
 
 def completed(thought: str, answer: str) -> tuple[str, str]:
@@ -115,6 +120,39 @@ def box_lesson(
     written = [{"bbox_2d": [GRID * round(v / GRID) for v in f.box], "label": f.kind} for f in boxes]
     thought = reasoning(modality, facts(findings, size), rng)
     return _lesson(task, 1, thought, json.dumps(written, separators=(",", ":")))
+
+
+def finding_lesson(
+    modality: Modality, findings: Sequence[Finding], size: tuple[int, int], rng: np.random.Generator
+) -> Lesson | None:
+    """Where are they, kind by kind in the order of the names asked for; None where the boxes are too many.
+
+    Unlike in `box_lesson` the order tells what comes next, most lessons ask for something that is there, and
+    the answer is written in either of the formats that name boxes.
+    """
+    kinds = [str(kind) for kind in rng.permutation(BOXED[modality])]
+    shown = [kind for kind in kinds if any(f.kind == kind for f in findings)]
+    asked = kinds[: int(rng.choice([1, 2, 3, 4, 5], p=[0.25, 0.2, 0.3, 0.1, 0.15]))]
+    if shown and rng.random() < 0.6 and not set(asked) & set(shown):
+        asked[int(rng.integers(len(asked)))] = shown[0]
+    boxes = sorted(
+        (f for f in findings if f.kind in asked),
+        key=lambda f: (asked.index(f.kind), round(f.box[1] / 16), f.box[0]),
+    )
+    if len(boxes) > MOST_BOXES:
+        return None
+    question = str(rng.choice(FIND)).format(", ".join(asked))
+    form: BoxFormat = "plain" if rng.random() < 0.1 else "json"
+    task = Task("boxes", "localise", question, tuple(asked), PICTURE[modality], box_format=form)
+    corners = [[GRID * round(v / GRID) for v in f.box] for f in boxes]
+    if form == "plain":
+        pairs = zip(boxes, corners, strict=True)
+        answer = "\n".join(f"{f.kind}: [{','.join(map(str, c))}]" for f, c in pairs) or "none"
+    else:
+        written = [{"bbox_2d": c, "label": f.kind} for f, c in zip(boxes, corners, strict=True)]
+        answer = json.dumps(written, separators=(",", ":"))
+    thought = reasoning(modality, facts(findings, size), rng)
+    return replace(_lesson(task, 1, thought, answer), boxes=tuple(boxes))
 
 
 def picture_lessons(

@@ -18,8 +18,12 @@ def optimise(
     steps: int,
     name: str,
     turn: Callable[[], tuple[Tensor, float]],
+    warm: int = 60,
 ) -> None:
-    """AdamW over groups of (weights, peak learning rate); `turn` gives a loss and the share that is right."""
+    """AdamW over groups of (weights, peak learning rate); `turn` gives a loss and the share that is right.
+
+    The rate rises for `warm` steps.
+    """
     optimiser = torch.optim.AdamW(
         [{"params": weights, "lr": peak, "peak": peak} for weights, peak in groups],
         weight_decay=0.02,
@@ -28,7 +32,7 @@ def optimise(
     seen: list[tuple[float, float]] = []
     for step in range(steps):
         for group in optimiser.param_groups:
-            group["lr"] = group["peak"] * learning_rate(step, steps)
+            group["lr"] = group["peak"] * learning_rate(step, steps, warm)
         loss, right = turn()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

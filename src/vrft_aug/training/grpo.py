@@ -45,6 +45,7 @@ from vrft_aug.training.monitoring.progress import ProgressBar, RunLog
 from vrft_aug.training.order import with_dropout
 from vrft_aug.training.pictures.picture_server import serve_pictures
 from vrft_aug.training.prefix_sharing import enable_prefix_sharing
+from vrft_aug.training.processes.blank_picture import always_look
 from vrft_aug.training.processes.stop_signal import StopSignal
 from vrft_aug.training.rollouts.dynamic import DynamicSampler
 from vrft_aug.training.rollouts.rewards_bridge import RolloutBuffer, reward_function
@@ -108,6 +109,7 @@ def build_grpo(policy: Policy, job: StageJob) -> BuiltStage:
     )
     shown.trainer = trainer
     freeze_parts(trainer.model, job)
+    always_look(trainer)
     if stage.prefix_sharing and enable_prefix_sharing(trainer):
         serve_pictures(
             trainer, "_generate_and_score_completions", job, lambda row: mixture.prompt(row).images

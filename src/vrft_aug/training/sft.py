@@ -21,6 +21,7 @@ from vrft_aug.training.monitoring.look_monitor import watch_looking
 from vrft_aug.training.monitoring.progress import ProgressBar, RunLog
 from vrft_aug.training.order import case_order, with_dropout
 from vrft_aug.training.pictures.picture_server import serve_pictures
+from vrft_aug.training.processes.blank_picture import always_look
 from vrft_aug.training.processes.stop_signal import StopSignal
 from vrft_aug.training.settings import sft_settings
 from vrft_aug.training.stopped import Soundness
@@ -49,6 +50,7 @@ def build_sft(policy: Policy, job: StageJob) -> BuiltStage:
         callbacks=[log, bar, signal, Soundness(stage, job.folder), CheckpointMark(stage, job.folder)],
     )
     freeze_parts(trainer.model, job)
+    always_look(trainer)
     _serve_features(trainer)
     serve_pictures(
         trainer, "data_collator", job, lambda row: taskset.prompts[row % len(taskset.prompts)].images

@@ -7,9 +7,11 @@ import pytest
 import yaml
 
 from vrft_aug.errors import UserError
+from vrft_aug.experiments.study import cells
 from vrft_aug.experiments.study.cells import study_cells
 from vrft_aug.experiments.study.study_file import Study, load_study, shipped_studies
 from vrft_aug.recipe.file import copy_recipe
+from vrft_aug.recipe.model_folder import TINY_FOLDER
 
 STUDY: dict[str, Any] = {
     "name": "small",
@@ -34,17 +36,29 @@ def save(folder: Path, changes: dict[str, Any] | None = None) -> str:
 def test_full_cells_by_seed_and_an_untrained_arm_once(tmp_path: Path) -> None:
     study = load_study(save(tmp_path))
     assert study.levels() == {"knowledge": ("off", "on"), "training": ("ours", "sft", "start")}
-    cells = study_cells(study, tmp_path / "cells")
-    assert len(cells) == 2 * 2 * 2 + 2  # the start model has no seeds
-    assert len({cell.run for cell in cells}) == 4 + 2 + 2  # sft is without knowledge in either case
-    first = cells[0]
+    every = study_cells(study, tmp_path / "cells")
+    assert len(every) == 2 * 2 * 2 + 2  # the start model has no seeds
+    assert len({cell.run for cell in every}) == 4 + 2 + 2  # sft is without knowledge in either case
+    first = every[0]
     assert first.called == "knowledge off, training ours, seed 0" and first.recipe.seed == 0
     assert first.recipe.evaluation.injection.style == "none" and not first.recipe.evaluation.base
     assert first.recipe.named_stages()["grade"].injection.style == "none"
-    (start,) = (cell for cell in cells if cell.levels == ("on", "start"))
+    (start,) = (cell for cell in every if cell.levels == ("on", "start"))
     assert start.recipe.stages == () and start.called.endswith("not trained")
-    (sft,) = (cell for cell in cells if cell.levels == ("on", "sft") and cell.seed == 1)
+    (sft,) = (cell for cell in every if cell.levels == ("on", "sft") and cell.seed == 1)
     assert [stage.method for stage in sft.recipe.stages] == ["sft"] and sft.recipe.seed == 1
+
+
+def test_other_weights_of_the_start_model_are_other_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = load_study(save(tmp_path))
+    before = {cell.run for cell in study_cells(study, tmp_path)}
+    assert {cell.run for cell in study_cells(study, tmp_path)} == before
+    monkeypatch.setattr(cells, "hash_folder", lambda _: "of other weights")
+    cells._hash_once.cache_clear()
+    assert not before & {cell.run for cell in study_cells(study, tmp_path)}
+    cells._hash_once.cache_clear()
 
 
 def test_one_at_a_time_chosen_cells_and_dropped_stages(tmp_path: Path) -> None:
@@ -77,7 +91,9 @@ def other(level: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", shipped_studies())
-def test_shipped_studies_can_be_run(name: str, tmp_path: Path) -> None:
+def test_shipped_studies_can_be_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo-base").symlink_to(TINY_FOLDER)  # which a user has to make for some of them
     study = load_study(name)
     cells = study_cells(study, tmp_path)
     assert study.question and len(cells) >= len(study.chosen())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
 
 WORLD = 0  # the seed of the pictures themselves, the same for every run
 MOST = 100_000  # pictures of a split: a minute or two to draw
+KEPT = 2048  # drawn pictures in memory; 80 MB at the most
+Key = tuple[Modality, str, int]  # what it is of, the split, its number there
 
 
 class ProceduralData(DataConfig):
     """Images made on the fly by `vrft_aug.data.procedural`; every split has a seed range of its own."""
 
     modality: Literal["fundus", "chest"] = "fundus"
-    # handheld: dim, tinted and noisy, unlike the pictures that the embedded model learned from
+    # handheld: dim, tinted and noisy; of these the embedded model learned boxes only
     camera: Literal["clinic", "handheld"] = "clinic"
     # how many: of cases, or of pictures where they are asked questions (choice, answer)
     train: int = Field(default=256, ge=1, le=MOST)
@@ -55,9 +58,32 @@ class ProceduralImage:
         return taken(made.image, self.camera, [USES[self.use], self.index])
 
 
-@lru_cache(maxsize=2048)  # 80 MB at the most; a run opens the same pictures many times
+def drawing_keys(config: ProceduralData, split: str) -> list[Key]:
+    """What the first pictures of a split are drawn by, as many as are kept in memory."""
+    count = {"train": config.train, "validation": config.validation, "test": config.test}[split]
+    return [(config.modality, split, index) for index in range(min(count, KEPT))]
+
+
+def drawn(key: Key) -> Scene:
+    """A picture as the cases have it, before a camera takes it."""
+    return _drawn(*key)
+
+
+def take_drawn(scenes: Mapping[Key, Scene]) -> None:
+    """Pictures that another process has drawn, the same to the bit, so that this one need not."""
+    for key, given in scenes.items():
+        _given[key] = given
+        _drawn(*key)  # which keeps it
+        del _given[key]
+
+
+_given: dict[Key, Scene] = {}
+
+
+@lru_cache(maxsize=KEPT)  # a run opens the same pictures many times
 def _drawn(modality: Modality, use: str, index: int) -> Scene:
-    return scene(modality, use, WORLD, index, (SIZE, SIZE))
+    given = _given.get((modality, use, index))
+    return scene(modality, use, WORLD, index, (SIZE, SIZE)) if given is None else given
 
 
 def read_drawn(config: ProceduralData, task: Task, root: Path, split: str) -> list[Case]:

@@ -10,7 +10,9 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
+from PIL import Image
 
+from vrft_aug.data.procedural.camera import Camera, taken
 from vrft_aug.data.procedural.chest import FINDINGS, sample_chest
 from vrft_aug.data.procedural.fundus import DISC, LESIONS, sample_fundus
 from vrft_aug.data.procedural.scene import Finding, Scene
@@ -28,6 +30,7 @@ class Pool:
     modality: Modality
     pixels: np.ndarray  # (N, height, width, 3) uint8
     findings: tuple[tuple[Finding, ...], ...]
+    camera: Camera = "clinic"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -47,6 +50,15 @@ def render_pool(modality: Modality, use: str, seed: int, count: int, size: tuple
     with ProcessPoolExecutor(os.cpu_count()) as workers:
         drawn = list(workers.map(draw, range(count), chunksize=64))
     return Pool(modality, np.stack([pixels for pixels, _ in drawn]), tuple(found for _, found in drawn))
+
+
+def retaken(pool: Pool, camera: Camera, seed: int, count: int) -> Pool:
+    """The first `count` pictures of a pool as another camera takes them."""
+    taken_again = [
+        np.asarray(taken(Image.fromarray(pixels), camera, [seed, index]))
+        for index, pixels in enumerate(pool.pixels[:count])
+    ]
+    return Pool(pool.modality, np.stack(taken_again), pool.findings[:count], camera)
 
 
 def _draw(

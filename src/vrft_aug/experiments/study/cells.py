@@ -1,6 +1,7 @@
 """The cells of a study: for each and every seed a recipe, checked before anything runs, and a run folder.
 
-A run lies under the hash of its recipe, without its name, so studies that ask for the same training share it.
+A run lies under the hash of its recipe, without its name, and of its start model, so studies that ask for the
+same training share it.
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from vrft_aug.errors import UserError, nearest
 from vrft_aug.evaluation.factor_effects import Levels
+from vrft_aug.evaluation.provenance import hash_folder
 from vrft_aug.experiments.baselines import rft, rft_with_boxes, sft, untold, untrained
 from vrft_aug.experiments.study.study_file import Arm, Study, override_lines
 from vrft_aug.preview.run_checks import check_settings
 from vrft_aug.recipe.file import load_recipe
+from vrft_aug.recipe.model_folder import model_folder
 from vrft_aug.recipe.schema import Recipe
 from vrft_aug.run.layout import EVALUATION, REPORT_PAGE
 
@@ -77,12 +80,20 @@ def study_cells(study: Study, runs: Path) -> list[Cell]:
 
 
 def training_hash(recipe: Recipe) -> str:
-    """12 hexadecimal digits of what a recipe says; what it leaves at its default does not count.
+    """12 hexadecimal digits of what a recipe says and of the files of its start model, where they are here.
 
-    So a setting that a later version adds changes no hash, and finished runs stay what they are.
+    What the recipe leaves at its default does not count: a setting that a later version adds changes no hash,
+    and finished runs stay what they are. Another model under the same name makes other runs.
     """
     said = json.dumps(recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:12]
+    folder = model_folder(recipe.model)
+    model = "" if folder is None else _hash_once(folder)
+    return hashlib.sha256((said + model).encode()).hexdigest()[:12]
+
+
+@cache
+def _hash_once(folder: Path) -> str:
+    return hash_folder(folder)
 
 
 def _recipe(study: Study, levels: Levels, seed: int) -> Recipe:

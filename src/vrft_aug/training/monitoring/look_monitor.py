@@ -15,7 +15,6 @@ from typing import Any
 from transformers import TrainerCallback
 
 from vrft_aug.answer import parse
-from vrft_aug.errors import UserError
 from vrft_aug.labels import normalise
 from vrft_aug.nouns import Answer, Case, Prompt, Rollout, Task
 from vrft_aug.perception.matching import matched_iou
@@ -36,11 +35,6 @@ def watch_looking(trainer: Any, policy: Policy, job: StageJob) -> None:
     """Let a trainer of TRL's ask the probe of its stage; nothing where the recipe has none."""
     if job.probe is None:
         return
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        raise UserError(
-            f"{job.stage.place}.look asks in one process, which does not hold all weights with FSDP or "
-            "DeepSpeed; set its every to 0"
-        )
     probe, where = job.probe.look, job.stage.name
     job.console.print(
         f"{where}: looking is watched on {len(probe.seen)} cases of split {probe.split}, every "

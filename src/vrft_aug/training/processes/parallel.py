@@ -7,6 +7,7 @@ from typing import Any
 
 from vrft_aug.errors import UserError, nearest, shown
 from vrft_aug.recipe.parallel_config import ParallelConfig
+from vrft_aug.recipe.schema import Recipe
 from vrft_aug.recipe.stage_config import StageConfig
 
 ZERO = ("zero1", "zero2", "zero3")
@@ -87,6 +88,19 @@ def _fits(value: object, kind: type) -> bool:
         number = isinstance(value, int | kind) and not isinstance(value, bool)
         return number and value >= 1 if kind is int else number and value > 0  # type: ignore[operator]
     return isinstance(value, kind)
+
+
+def check_look(recipe: Recipe) -> None:
+    """Raise UserError for a look monitor, which one process asks, beside a strategy that shards."""
+    strategy = recipe.parallel.strategy
+    if strategy not in ("fsdp2", *ZERO):
+        return
+    for stage in recipe.stages:
+        if stage.look.every:
+            raise UserError(
+                f"{stage.place}.look asks in one process, which parallel.strategy {strategy} does not leave "
+                "alone with the weights; set look.every: 0, or strategy: ddp"
+            )
 
 
 def parallel_settings(parallel: ParallelConfig) -> dict[str, Any]:
