@@ -110,7 +110,8 @@ def test_what_has_finished_is_kept_and_shared(tmp_path: Path, stub: Path) -> Non
     assert called(stub) == before and said == ["small: 6 trainings, 6 finished, 0 to run"]
     shutil.rmtree(tmp_path / "cells" / before[0])
     _, said, _ = run(tmp_path, save(tmp_path, {"seeds": 3}))
-    assert len(called(stub)) == 6 + 1 + 3 and before[0] == called(stub)[6]
+    anew = called(stub)[6:]  # two at a time: in either order
+    assert len(anew) == 1 + 3 and anew.count(before[0]) == 1
 
 
 def test_a_cell_that_fails_is_told_and_the_others_go_on(tmp_path: Path, stub: Path) -> None:
