@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vrft_aug.errors import UserError
+from vrft_aug.evaluation.cautions import cautions
 from vrft_aug.evaluation.comparison import Comparison, compare
 from vrft_aug.evaluation.provenance import hash_folder
 from vrft_aug.evaluation.report_data import load_report
@@ -52,7 +53,7 @@ def run_demo(
     for one in shown:
         console.print(f"\n[bold]{one.title}[/]")
         console.print(arms_table(one.compared))
-        console.print("\n".join(one.sentences), soft_wrap=True)
+        console.print("\n".join([*one.sentences, *one.cautions]), soft_wrap=True, markup=False)
     page = write_demo(output / REPORT_PAGE, shown, {arm.name: arm.parts for arm in ARMS})
     if markdown is not None:
         write_text(markdown, demo_markdown(shown, seeds))
@@ -123,7 +124,13 @@ def _compared(modality: Modality, output: Path, seeds: int) -> Shown:
     page = write_comparison(output / f"{modality.name}.html", f"VRFT-Aug demo, {modality.name}", runs)
     compared: Comparison = compare(reports)
     cases = len(next(iter(reports.values()))[0].rows)
-    return Shown(modality.name, title, compared, OURS, modality.metric, cases, page)
+    told = [
+        f"{name}, seed {seed}: {caution}"
+        for name, of_arm in reports.items()
+        for seed, report in enumerate(of_arm)
+        for caution in cautions(report)
+    ]
+    return Shown(modality.name, title, compared, OURS, modality.metric, cases, page, told)
 
 
 def _folder(output: Path, modality: Modality, arm: str, seed: int) -> Path:

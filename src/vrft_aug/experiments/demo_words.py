@@ -26,7 +26,15 @@ def demo_markdown(shown: Sequence[Shown], seeds: int) -> str:
         "",
     ]
     for one, modality in zip(shown, MODALITIES, strict=True):
-        lines += [f"## {one.title}", "", *one.sentences, "", arms_markdown(one.compared)]
+        lines += [
+            f"## {one.title}",
+            "",
+            *one.sentences,
+            "",
+            *(f"- {told}" for told in one.cautions),
+            "",
+            arms_markdown(one.compared),
+        ]
         lines += [f"Differences, paired by case ({one.cases} cases):", ""]
         for (of, minus), metrics in one.compared.differences.items():
             if of == OURS:

@@ -24,6 +24,7 @@ class Shown:
     metric: str  # that the sentences speak of
     cases: int
     page: Path
+    cautions: Sequence[str]  # of single runs, such as that nearly all their answers are one and the same
 
     @property
     def sentences(self) -> list[str]:

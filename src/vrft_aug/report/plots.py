@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Told apart by the colour-blind too, and readable on white as on near-black.
 COLOURS = ("#3b82c4", "#d9822b", "#2f9e77", "#b85ca6", "#c9484f", "#8a7a3c")
-ARM_COLOURS = ("#858b94", "#d9822b", "#3b82c4", "#2f9e77", "#b85ca6", "#c9484f")
+ARM_COLOURS = ("#858b94", "#d9822b", "#3b82c4", "#2f9e77", "#b85ca6", "#c9484f", "#8a7a3c", "#14909c")
 PANEL = 3.4  # inches that a panel is drawn wide; pages scale it
 INK = "#010203"  # stands for `currentColor`, which matplotlib does not know
 STYLE = {
