@@ -10,6 +10,17 @@ import typer
 
 from vrft_aug.cli.common import AsJson, Overrides, print_json
 from vrft_aug.cli.launched import ProcessesOption, is_done, start_if_asked
+from vrft_aug.cli.server_options import (
+    KEY_ENV,
+    Concurrency,
+    EndpointOption,
+    KeyEnv,
+    NoCache,
+    ReplyCache,
+    ServerModel,
+    check_server,
+    server_of,
+)
 from vrft_aug.errors import UserError
 from vrft_aug.files import check_place
 
@@ -30,18 +41,12 @@ def evaluate(
     task: Annotated[list[str] | None, typer.Option(help="A task of the recipes, may be repeated.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report as JSON.")] = None,
     page: Annotated[Path | None, typer.Option(help="Write one page on all that is judged.")] = None,
-    endpoint: Annotated[
-        str | None, typer.Option(metavar="URL", help="Of an OpenAI-compatible server, instead of a run.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="What the server calls the model.")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests to the server at once.")] = 8,
-    key_env: Annotated[
-        str, typer.Option(help="The variable that holds the server's key.")
-    ] = "OPENAI_API_KEY",
-    cache: Annotated[
-        Path | None, typer.Option(help="For the server's replies; default: ~/.cache/vrft-aug/endpoint.")
-    ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no replies.")] = False,
+    endpoint: EndpointOption = None,
+    model: ServerModel = None,
+    concurrency: Concurrency = 8,
+    key_env: KeyEnv = KEY_ENV,
+    cache: ReplyCache = None,
+    no_cache: NoCache = False,
     as_json: AsJson = False,
     processes: ProcessesOption = None,
 ) -> None:
@@ -49,25 +54,19 @@ def evaluate(
     changes = list(overrides or ())
     if endpoint is not None and source is not None:  # a server has no folder: all arguments are overrides
         changes.insert(0, source)
-    if (endpoint is None) != (model is None):
-        raise UserError("--endpoint URL and --model NAME go together; give both for a model on a server")
-    if endpoint is not None and not recipe:
-        raise UserError("--endpoint needs --recipe, which says what to judge the model on")
+    check_server(endpoint, model, bool(recipe), processes, "what to judge the model on")
     if endpoint is None and source is None:
         raise UserError("expected a run, a model folder or a hub name, or --endpoint URL --model NAME")
-    if endpoint is not None and processes is not None:
-        raise UserError("--processes is for a model that runs here; a server takes --concurrency N")
     check_place(output, page)
     wanted = _wanted(source, recipe or (), task or (), changes)
     if processes is not None:
         start_if_asked(processes, _model(source or "", wanted))
 
     if endpoint is not None and model is not None:
-        from vrft_aug.evaluation.remote import default_cache, evaluate_endpoint
+        from vrft_aug.evaluation.remote import evaluate_endpoint
         from vrft_aug.evaluation.several import judge_each
-        from vrft_aug.policy.endpoint import Endpoint
 
-        server = Endpoint(endpoint, model, key_env, None if no_cache else cache or default_cache())
+        server = server_of(endpoint, model, key_env, cache, no_cache)
         reports = judge_each(wanted, lambda name: evaluate_endpoint(server, wanted[name], concurrency))
     elif wanted:
         from vrft_aug.evaluation.several import evaluate_several

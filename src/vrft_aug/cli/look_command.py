@@ -9,12 +9,22 @@ import typer
 
 from vrft_aug.cli.common import AsJson, Overrides, print_json
 from vrft_aug.cli.launched import ProcessesOption, is_done, start_if_asked
+from vrft_aug.cli.server_options import (
+    KEY_ENV,
+    Concurrency,
+    EndpointOption,
+    KeyEnv,
+    NoCache,
+    ReplyCache,
+    ServerModel,
+    check_server,
+    server_of,
+)
 from vrft_aug.errors import UserError
 from vrft_aug.files import check_place
 
 if TYPE_CHECKING:
     from vrft_aug.evaluation.look.look_report import Look
-    from vrft_aug.policy.endpoint import Endpoint
 
 
 def look(
@@ -34,18 +44,12 @@ def look(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many cases.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the figures as JSON.")] = None,
-    endpoint: Annotated[
-        str | None, typer.Option(metavar="URL", help="Of an OpenAI-compatible server, instead of a run.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="What the server calls the model.")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests to the server at once.")] = 8,
-    key_env: Annotated[
-        str, typer.Option(help="The variable that holds the server's key.")
-    ] = "OPENAI_API_KEY",
-    cache: Annotated[
-        Path | None, typer.Option(help="For the server's replies; default: ~/.cache/vrft-aug/endpoint.")
-    ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no replies.")] = False,
+    endpoint: EndpointOption = None,
+    model: ServerModel = None,
+    concurrency: Concurrency = 8,
+    key_env: KeyEnv = KEY_ENV,
+    cache: ReplyCache = None,
+    no_cache: NoCache = False,
     as_json: AsJson = False,
     processes: ProcessesOption = None,
 ) -> None:
@@ -53,10 +57,11 @@ def look(
     check_place(output)
     changes = list(overrides or ())
     asked: dict[str, Any] = {"task": task, "views": view, "limit": limit, "output": output}
-    if endpoint is not None or model is not None:
+    check_server(endpoint, model, recipe is not None, processes, "what to ask the model")
+    if endpoint is not None and model is not None:
         if source is not None:  # a server has no folder: all arguments are overrides
             changes.insert(0, source)
-        server = _server(endpoint, model, recipe, processes, key_env, cache, no_cache)
+        server = server_of(endpoint, model, key_env, cache, no_cache)
         from vrft_aug.experiments.look_run import look_endpoint
         from vrft_aug.recipe.file import load_recipe
 
@@ -98,25 +103,3 @@ def _of_model(
 
         start_if_asked(processes, (given or own_recipe(source)).model)
     return look_path(source, given, **asked)
-
-
-def _server(
-    url: str | None,
-    model: str | None,
-    recipe: str | None,
-    processes: str | None,
-    key_env: str,
-    cache: Path | None,
-    no_cache: bool,
-) -> Endpoint:
-    """The model behind a server; UserError where what goes with it is missing, or does not go with it."""
-    if url is None or model is None:
-        raise UserError("--endpoint URL and --model NAME go together; give both for a model on a server")
-    if recipe is None:
-        raise UserError("--endpoint needs --recipe, which says what to ask the model")
-    if processes is not None:
-        raise UserError("--processes is for a model that runs here; a server takes --concurrency N")
-    from vrft_aug.evaluation.remote import default_cache
-    from vrft_aug.policy.endpoint import Endpoint
-
-    return Endpoint(url, model, key_env, None if no_cache else cache or default_cache())

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from vrft_aug.data.settings import Strict
-from vrft_aug.errors import UserError, nearest, shown
-from vrft_aug.recipe.file import parse_yaml
+from vrft_aug.errors import UserError
+from vrft_aug.recipe.named_file import read_named
 from vrft_aug.recipe.validation import explain
 
 SHIPPED_PROTOCOLS = Path(__file__).parent / "shipped"
@@ -95,19 +95,7 @@ def load_protocol(source: str, run: Path | None = None) -> Protocol:
     Files that it names are looked for beside it, then in the working folder. Raises UserError, one line, for
     whatever is wrong with it.
     """
-    shipped = shipped_protocols()
-    path = shipped.get(source, Path(source))
-    if not path.is_file():
-        raise UserError(
-            f"no reader study {source!r}{nearest(source, shipped)}; expected a YAML file or one of "
-            f"{', '.join(shipped)}"
-        )
-    try:
-        data = parse_yaml(path.read_text(encoding="utf-8"), f"reader study {path}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"reader study {path} cannot be read as UTF-8 text: {error}") from None
-    if not isinstance(data, dict):
-        raise UserError(f"reader study {path} holds {shown(data)}; expected a mapping (name, run, readers)")
+    path, data = read_named(source, shipped_protocols(), "reader study", "name, run, readers")
     if run is not None:
         data = {**data, "run": str(run.absolute())}
     try:

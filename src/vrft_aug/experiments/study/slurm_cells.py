@@ -44,7 +44,6 @@ def run_slurm(
     while waiting or running:
         while waiting and len(running) < jobs:
             cell = waiting.pop(0)
-            recipe_of(cell, work)
             running.append((cell, executor.submit(run_file, recipe_of(cell, work), cell.run.absolute())))
         for cell, job in list(running):
             if job.done():

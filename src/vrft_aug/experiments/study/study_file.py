@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from vrft_aug.data.settings import Strict
-from vrft_aug.errors import UserError, nearest, shown
+from vrft_aug.errors import UserError, nearest
 from vrft_aug.evaluation.factor_effects import Levels
-from vrft_aug.recipe.file import parse_yaml, recipe_path
+from vrft_aug.recipe.file import recipe_path
+from vrft_aug.recipe.named_file import read_named
 from vrft_aug.recipe.validation import explain
 
 SHIPPED_STUDIES = Path(__file__).parent / "shipped"
@@ -133,18 +134,7 @@ def load_study(source: str) -> Study:
     Raises UserError, one line, for whatever is wrong with it.
     """
     shipped = shipped_studies()
-    path = shipped.get(source, Path(source))
-    if not path.is_file():
-        raise UserError(
-            f"no study {source!r}{nearest(source, shipped)}; expected a YAML file or one of "
-            f"{', '.join(shipped)}"
-        )
-    try:
-        data = parse_yaml(path.read_text(encoding="utf-8"), f"study {path}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"study {path} cannot be read as UTF-8 text: {error}") from None
-    if not isinstance(data, dict):
-        raise UserError(f"study {path} holds {shown(data)}; expected a mapping (name, recipe, factors)")
+    path, data = read_named(source, shipped, "study", "name, recipe, factors")
     try:
         study = Study.model_validate(data)
     except ValidationError as error:
